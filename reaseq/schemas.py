@@ -1,0 +1,46 @@
+"""The single source of column names and types for every table that crosses a boundary."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+EVENT_SCHEMA = pa.schema(
+    [
+        pa.field("event_id", pa.string(), nullable=False),
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("event_type", pa.string(), nullable=False),
+        pa.field("event_time_ms", pa.int64(), nullable=False),
+        pa.field("value", pa.float64()),
+    ]
+)
+"""One row an event; see `reaseq.events.Event` for the meaning of each column."""
+
+ITEM_SCHEMA = pa.schema(
+    [
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("title", pa.string(), nullable=False),
+        pa.field("price", pa.float64()),
+        pa.field("description", pa.string()),
+        pa.field("event_time_ms", pa.int64(), nullable=False),
+    ]
+)
+"""One row an item description; see `reaseq.events.Item`."""
+
+SEQUENCE_SCHEMA = pa.schema(
+    [
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("item_ids", pa.list_(pa.string()), nullable=False),
+        pa.field("event_types", pa.list_(pa.string()), nullable=False),
+        pa.field("event_times_ms", pa.list_(pa.int64()), nullable=False),
+        pa.field("event_values", pa.list_(pa.float64()), nullable=False),
+        pa.field("event_keys", pa.list_(pa.int64()), nullable=False),
+        pa.field("newest_event_time_ms", pa.int64(), nullable=False),
+        pa.field("revision", pa.int64(), nullable=False),
+    ]
+)
+"""One row a user sequence: the newest N distinct events, oldest first.
+
+The lists of a row have one length. `event_keys` holds the 64-bit hash of each event id.
+`(newest_event_time_ms, revision)` only grows for a user, so it orders all versions of a row.
+"""

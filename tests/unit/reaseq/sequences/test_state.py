@@ -1,0 +1,128 @@
+"""The algebra of the merge: any order, split or repetition of the input ends in the oracle's state."""
+
+from __future__ import annotations
+
+import random
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reaseq.events import EventType
+from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.sequences.oracle import mismatched_users, newest_distinct_events
+from reaseq.sequences.state import SequenceState
+
+MAX_EVENTS = 4
+
+# Few users, ids and times, so that conflicts, ties and overflow of the window all happen.
+event_rows = st.lists(
+    st.fixed_dictionaries(
+        {
+            "event_id": st.sampled_from([f"e{n}" for n in range(9)]),
+            "user_id": st.sampled_from(["ann", "bob"]),
+            "item_id": st.sampled_from(["lamp", "mug", "vase"]),
+            "event_type": st.sampled_from([str(t) for t in EventType]),
+            "event_time_ms": st.integers(0, 6),
+            "value": st.sampled_from([None, 1.0, 2.5]),
+        }
+    ),
+    max_size=40,
+)
+
+
+def table(rows: list[dict[str, object]]) -> pa.Table:
+    return pa.Table.from_pylist(rows, schema=EVENT_SCHEMA)
+
+
+def mismatches(state: SequenceState, rows: list[dict[str, object]]) -> list[str]:
+    return mismatched_users(state.rows(), newest_distinct_events(table(rows), MAX_EVENTS))
+
+
+def contents(state: SequenceState) -> list[str]:
+    """Rows by user as text, because a missing value is NaN and unequal to itself."""
+    return sorted(repr(row) for row in state.rows().to_pylist())
+
+
+@given(rows=event_rows, seed=st.integers(0, 2**16), cuts=st.lists(st.integers(0, 40), max_size=3))
+@settings(max_examples=300, deadline=None)
+def test_any_order_and_split_gives_the_oracles_sequences(
+    rows: list[dict[str, object]], seed: int, cuts: list[int]
+) -> None:
+    """Shuffled, cut anywhere and partly repeated, the stream ends in what one batch gives."""
+    rng = random.Random(seed)
+    repeated = rows + rng.choices(rows, k=len(rows) // 2) if rows else rows
+    shuffled = rng.sample(repeated, k=len(repeated))
+    state = SequenceState(MAX_EVENTS)
+    edges = [0, *sorted(min(cut, len(shuffled)) for cut in cuts), len(shuffled)]
+    for start, end in zip(edges, edges[1:], strict=False):
+        state.merge(table(shuffled[start:end]), keep_history=seed % 2 == 0)
+    assert mismatches(state, rows) == []
+
+
+@given(left=event_rows, right=event_rows)
+@settings(max_examples=100, deadline=None)
+def test_a_state_rebuilt_from_its_rows_goes_on_as_if_never_stopped(
+    left: list[dict[str, object]], right: list[dict[str, object]]
+) -> None:
+    """Rows are the whole state: checkpoint, reload and merge on."""
+    state = SequenceState(MAX_EVENTS)
+    state.merge(table(left))
+    resumed = SequenceState.from_rows(state.rows(), MAX_EVENTS)
+    state.merge(table(right))
+    resumed.merge(table(right))
+    assert contents(resumed) == contents(state)
+    assert mismatches(resumed, left + right) == []
+
+
+@given(rows=event_rows)
+@settings(max_examples=100, deadline=None)
+def test_merging_again_changes_nothing(rows: list[dict[str, object]]) -> None:
+    """A replay is invisible: no changed user, no accepted event, the same revisions."""
+    state = SequenceState(100)
+    state.merge(table(rows))
+    before = contents(state)
+    again = state.merge(table(rows), keep_history=True)
+    assert again.num_accepted == 0
+    assert again.changed.num_rows == again.history.num_rows == 0
+    assert contents(state) == before
+
+
+@given(rows=event_rows)
+@settings(max_examples=100, deadline=None)
+def test_history_holds_every_version_a_reader_could_have_seen(
+    rows: list[dict[str, object]],
+) -> None:
+    """One merge with history leaves, for each time, the sequence one event after another gives."""
+    rows = sorted(rows, key=lambda row: int(str(row["event_time_ms"])))
+    result = SequenceState(MAX_EVENTS).merge(table(rows), keep_history=True)
+    versions = pa.concat_tables([result.history, result.changed])
+    slow = SequenceState(MAX_EVENTS)
+    expected = {}
+    for row in rows:
+        for version in slow.merge(table([row])).changed.to_pylist():
+            expected[version["user_id"], version["newest_event_time_ms"]] = version["event_keys"]
+    found = {
+        (version["user_id"], version["newest_event_time_ms"]): version["event_keys"]
+        for version in versions.to_pylist()
+    }
+    assert found == expected
+    assert versions.num_rows == len(expected)
+
+
+def test_revision_and_newest_time_only_grow() -> None:
+    """A late event leaves the newest time alone and raises the revision."""
+    state = SequenceState(MAX_EVENTS)
+    row = {"user_id": "ann", "item_id": "mug", "event_type": "view"}
+    first = state.merge(table([{**row, "event_id": "a", "event_time_ms": 10}])).changed
+    late = state.merge(table([{**row, "event_id": "b", "event_time_ms": 5}])).changed
+    assert first.schema == SEQUENCE_SCHEMA
+    assert late["newest_event_time_ms"].to_pylist() == first["newest_event_time_ms"].to_pylist()
+    assert late["revision"][0].as_py() > first["revision"][0].as_py()
+
+
+def test_a_window_of_nothing_is_refused() -> None:
+    """A sequence of no events cannot be asked for."""
+    with pytest.raises(ValueError, match="max_events"):
+        SequenceState(0)
