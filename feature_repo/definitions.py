@@ -48,9 +48,7 @@ def part_files(view: str) -> FileSource:
 user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
 item = Entity(name="item", join_keys=["item_id"], value_type=ValueType.STRING)
 
-user_sequence_push = PushSource(
-    name="user_sequence_push", batch_source=part_files("user_sequence")
-)
+user_sequence_push = PushSource(name="user_sequence_push", batch_source=part_files("user_sequence"))
 
 user_sequence = FeatureView(
     name="user_sequence",

@@ -150,9 +150,7 @@ def count_steps(events: EventColumns, state: SequenceColumns) -> int:
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _copy_sequence(
-    source: SequenceColumns, slot: int, target: SequenceColumns, row: int
-) -> None:
+def _copy_sequence(source: SequenceColumns, slot: int, target: SequenceColumns, row: int) -> None:
     length = source.lengths[slot]
     target.times_ms[row, :length] = source.times_ms[slot, :length]
     target.keys[row, :length] = source.keys[slot, :length]

@@ -116,7 +116,9 @@ class SequenceState:
 
     def load(self, rows: pa.Table) -> None:
         """Take in whole sequences of users this state does not hold yet, revisions included."""
-        assert len(self.unknown(rows["user_id"].to_pylist())) == rows.num_rows, "load takes new users"
+        assert len(self.unknown(rows["user_id"].to_pylist())) == rows.num_rows, (
+            "load takes new users"
+        )
         slots = self._users.encode(rows["user_id"])
         self._reserve(len(self._users))
         lengths = np.asarray(pc.list_value_length(rows["item_ids"])).astype(np.int64)

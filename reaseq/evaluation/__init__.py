@@ -1,0 +1,1 @@
+"""How good a scorer is: metrics and the prequential run in which they are taken."""

@@ -1,0 +1,88 @@
+"""Item ids as dense integers: the one place where a string id becomes an array index.
+
+A model and everything that scores beside it must agree on which row of a matrix is which item. The
+vocabulary is that agreement, so it is frozen when a model is made and travels in its folder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+UNKNOWN = 0
+"""The code of padding and of every item that the vocabulary does not hold."""
+
+FILE_NAME = "vocabulary.json"
+
+_SHORT = 512
+"""Below this many ids a dict beats Arrow, which builds a hash table over the vocabulary per call."""
+
+
+class ItemVocabulary:
+    """A frozen list of item ids; the item at position `p` has the code `p + 1`.
+
+    Raises ValueError when an id occurs twice.
+    """
+
+    def __init__(self, item_ids: Iterable[str]) -> None:
+        self.item_ids: tuple[str, ...] = tuple(item_ids)
+        self._codes = {item_id: code for code, item_id in enumerate(self.item_ids, start=1)}
+        if len(self._codes) != len(self.item_ids):
+            raise ValueError("item ids repeat: give every item once, for example sorted(set(ids))")
+        self._arrow = pa.array(self.item_ids, pa.string())
+
+    def __len__(self) -> int:
+        """The number of items, not counting code 0. A matrix by code has `len(self) + 1` rows."""
+        return len(self.item_ids)
+
+    def __contains__(self, item_id: object) -> bool:
+        return item_id in self._codes
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ItemVocabulary) and self.item_ids == other.item_ids
+
+    def __hash__(self) -> int:
+        return hash(self.item_ids)
+
+    def encode(self, item_ids: pa.Array | pa.ChunkedArray | Sequence[str]) -> npt.NDArray[np.int64]:
+        """The codes of `item_ids`, one each; null and unknown ids become 0."""
+        if len(item_ids) < _SHORT:
+            ids = item_ids if isinstance(item_ids, list) else _as_list(item_ids)
+            return np.fromiter((self._codes.get(i, UNKNOWN) for i in ids), np.int64, len(ids))
+        column = item_ids if isinstance(item_ids, pa.ChunkedArray) else _as_arrow(item_ids)
+        positions = pc.index_in(column, value_set=self._arrow, skip_nulls=True)
+        codes = pc.add(pc.fill_null(positions, -1), 1)
+        return np.asarray(codes.to_numpy(), np.int64)
+
+    def decode(self, codes: npt.NDArray[np.int64] | Sequence[int]) -> list[str]:
+        """The item ids of `codes`. Raises ValueError for a code that is no item."""
+        positions = np.asarray(codes, np.int64) - 1
+        if positions.size and (positions.min() < 0 or positions.max() >= len(self)):
+            raise ValueError(f"codes must lie in 1..{len(self)}; 0 is padding and has no item id")
+        return [self.item_ids[p] for p in positions]
+
+    def save(self, folder: Path) -> None:
+        """Write `vocabulary.json` into an existing folder."""
+        (folder / FILE_NAME).write_text(json.dumps(self.item_ids), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> ItemVocabulary:
+        """Read what `save` wrote."""
+        return cls(json.loads((folder / FILE_NAME).read_text(encoding="utf-8")))
+
+
+def _as_list(item_ids: pa.Array | pa.ChunkedArray | Sequence[str]) -> list[str | None]:
+    if isinstance(item_ids, pa.Array | pa.ChunkedArray):
+        values: list[str | None] = item_ids.to_pylist()
+        return values
+    return list(item_ids)
+
+
+def _as_arrow(item_ids: pa.Array | Sequence[str]) -> pa.Array:
+    return item_ids if isinstance(item_ids, pa.Array) else pa.array(item_ids, pa.string())

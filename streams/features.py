@@ -1,0 +1,151 @@
+"""The feature store behind a small face of our own: Arrow tables in, Arrow tables out.
+
+`Features.apply(home)` once in the driver, then `Features.open(home)` wherever features are written
+or read: a Ray actor, a Serve replica, a job. An opened one is safe to share among threads; it does
+not travel between processes, so send the home instead. Importing Feast takes seconds: do it when an
+actor starts, not in the path of a request.
+
+Online writes keep the order of a row, `(event time, revision)`, and refuse to go back; see
+`streams.feature_stores.guard`. Online reads and the point-in-time join go through Feast.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+from feast import FeatureStore
+
+from reaseq.schemas import SEQUENCE_SCHEMA
+from streams.feature_stores.guard import GuardedOnlineStore
+from streams.feature_stores.home import OnlineStoreName, apply_definitions, open_store
+from streams.feature_stores.views import ITEMS, POPULARITY, SEQUENCES, View
+
+LABEL_SCHEMA = pa.schema(
+    [
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("label_time_ms", pa.int64(), nullable=False),
+        pa.field("label_item_ids", pa.list_(pa.string()), nullable=False),
+    ]
+)
+"""One row a label: what a user turned to at `label_time_ms`."""
+
+TRAINING_SCHEMA = pa.schema(
+    [*SEQUENCE_SCHEMA, LABEL_SCHEMA.field("label_time_ms"), LABEL_SCHEMA.field("label_item_ids")]
+)
+"""A user sequence as it was just before a label, and the label."""
+
+
+class Features:
+    """The feature store of one home. Make one with `open`."""
+
+    def __init__(self, home: Path, store: FeatureStore, online: GuardedOnlineStore) -> None:
+        self.home = home
+        self._store = store
+        self._online = online
+        views = (SEQUENCES, ITEMS, POPULARITY)
+        # Looked up once: a look-up in the registry costs more than the read itself.
+        self._views = {v: store.get_feature_view(v.name) for v in views}
+        self._services = {v: store.get_feature_service(v.service) for v in views}
+
+    @staticmethod
+    def apply(home: Path, online: OnlineStoreName = "sqlite") -> bool:
+        """Make `home` a feature store, or bring it up to date; False when it was already.
+
+        Once, in the driver, before others open the home. Takes 0.1 s, or 1 ms without a change.
+        """
+        return apply_definitions(Path(home), online)
+
+    @classmethod
+    def open(cls, home: Path) -> Features:
+        """The feature store in an applied `home`; raises ValueError when it was not applied."""
+        return cls(Path(home), *open_store(Path(home)))
+
+    @property
+    def num_refused(self) -> int:
+        """Rows that this object was given to write online and that were older than the stored."""
+        return self._online.num_refused
+
+    def write_sequences(self, rows: pa.Table) -> int:
+        """Write user sequences (SEQUENCE_SCHEMA) online; return how many were accepted.
+
+        One transaction. A row is refused when the stored one has a greater
+        `(newest_event_time_ms, revision)`. Raises ValueError for a column missing or mistyped.
+        """
+        return self._write(SEQUENCES, rows)
+
+    def read_sequences(self, user_ids: list[str]) -> pa.Table:
+        """The user sequences of those users that have one (SEQUENCE_SCHEMA), each once."""
+        return self._read(SEQUENCES, user_ids)
+
+    def append_sequences(self, snapshots: pa.Table, part: str) -> Path:
+        """Write snapshots of user sequences offline as the part `part`.
+
+        The part appears whole; writing the same name again replaces it, so replays are harmless.
+        """
+        return self._append(SEQUENCES, snapshots, part)
+
+    def write_items(self, rows: pa.Table) -> int:
+        """Write item descriptions (ITEM_SCHEMA) online; the newest wins. See `write_sequences`."""
+        return self._write(ITEMS, rows)
+
+    def read_items(self, item_ids: list[str]) -> pa.Table:
+        """The descriptions of those items that have one (ITEM_SCHEMA)."""
+        return self._read(ITEMS, item_ids)
+
+    def append_items(self, rows: pa.Table, part: str) -> Path:
+        """Write item descriptions offline. See `append_sequences`."""
+        return self._append(ITEMS, rows, part)
+
+    def write_popularity(self, rows: pa.Table) -> int:
+        """Write popularities (POPULARITY_SCHEMA) online; the newest wins."""
+        return self._write(POPULARITY, rows)
+
+    def read_popularity(self, item_ids: list[str]) -> pa.Table:
+        """The popularities of those items that have one (POPULARITY_SCHEMA)."""
+        return self._read(POPULARITY, item_ids)
+
+    def append_popularity(self, rows: pa.Table, part: str) -> Path:
+        """Write popularities offline. See `append_sequences`."""
+        return self._append(POPULARITY, rows, part)
+
+    def training_rows(self, labels: pa.Table) -> pa.Table:
+        """Each label (LABEL_SCHEMA) with the user sequence strictly before it (TRAINING_SCHEMA).
+
+        Every label row comes back once, in its place, equal ones too. The sequence is the snapshot
+        of greatest `(newest_event_time_ms, revision)` whose newest event is before `label_time_ms`.
+        Where there is none, the lists are empty and `newest_event_time_ms` and `revision` are 0, a
+        revision that no written row should have.
+        """
+        labels = labels.select(LABEL_SCHEMA.names).cast(LABEL_SCHEMA)
+        before_ms = pc.subtract(labels["label_time_ms"], 1)
+        questions = pd.DataFrame(
+            {
+                "user_id": labels["user_id"].to_pandas(),
+                "event_timestamp": pd.to_datetime(before_ms.to_numpy(), unit="ms", utc=True),
+            }
+        )
+        job = self._store.get_historical_features(questions, self._services[SEQUENCES])
+        joined = job.to_arrow()
+        known = {name: SEQUENCES.without_nulls(name, joined[name]) for name in SEQUENCES.features}
+        columns = {"user_id": labels["user_id"], **known}
+        columns |= {name: labels[name] for name in ("label_time_ms", "label_item_ids")}
+        return pa.table([columns[name] for name in TRAINING_SCHEMA.names], TRAINING_SCHEMA)
+
+    def _write(self, view: View, rows: pa.Table) -> int:
+        if rows.num_rows == 0:
+            return 0
+        encoded = view.encode(view.checked(rows))
+        return self._online.write_rows(self._store.config, self._views[view], encoded)
+
+    def _read(self, view: View, ids: list[str]) -> pa.Table:
+        if not ids:
+            return view.schema.empty_table()
+        asked = {view.key: list(dict.fromkeys(ids))}
+        response = self._store.get_online_features(self._services[view], entity_rows=asked)
+        return view.found(response.to_dict())
+
+    def _append(self, view: View, rows: pa.Table, part: str) -> Path:
+        return view.write_part(self.home, part, view.checked(rows))

@@ -1,0 +1,185 @@
+"""One suite for every log: the fake, the embedded broker and, where one is launched, Apache Kafka."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from reaseq.settings import KafkaSettings, load_settings
+from streams.broker import start_broker
+from streams.kafka_log import KafkaLog
+from streams.log import Log, LogError, LogReader, Partition, Record, Topic
+from streams.memory_log import MemoryLog
+
+MAX_MESSAGE_BYTES = 1_000_000
+
+
+@pytest.fixture(scope="module", params=["memory", "embedded", "launched"])
+def log(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
+    limits = {"max_message_bytes": MAX_MESSAGE_BYTES, "max_event_bytes": 1000}
+    if request.param == "memory":
+        yield MemoryLog(MAX_MESSAGE_BYTES)
+        return
+    launcher = load_settings().kafka.launcher if request.param == "launched" else None
+    if request.param == "launched" and not launcher:
+        pytest.skip("no real broker: set REASEQ_KAFKA__LAUNCHER to a command that starts one")
+    settings = KafkaSettings(launcher=launcher, **limits)
+    broker = start_broker(settings, tmp_path_factory.mktemp("broker"))
+    try:
+        yield KafkaLog(settings.model_copy(update={"bootstrap_servers": broker.bootstrap_servers}))
+    finally:
+        broker.close()
+
+
+@pytest.fixture
+def topic(log: Log) -> str:
+    name = f"test-{uuid.uuid4().hex}"
+    log.create_topics([Topic(name, 3)])
+    return name
+
+
+def read_all(reader: LogReader, num_records: int) -> list[Record]:
+    records: list[Record] = []
+    deadline = time.monotonic() + 20
+    while len(records) < num_records and time.monotonic() < deadline:
+        for batch in reader.poll(0.5, 1000):
+            records += batch.records
+    return records
+
+
+def write(log: Log, topic: str, values: list[bytes], key: bytes | None = None) -> None:
+    writer = log.writer()
+    for value in values:
+        writer.send(topic, value, key)
+    writer.close()
+
+
+def test_records_of_a_key_come_back_in_order_with_everything_they_carried(
+    log: Log, topic: str
+) -> None:
+    """Key, value, headers, time and order survive; one key stays in one partition."""
+    before_ms = time.time() * 1000 - 1000
+    writer = log.writer()
+    for number in range(50):
+        writer.send(topic, b"%d" % number, b"ann", [("why", b"because"), ("n", b"%d" % number)])
+    writer.close()
+    reader = log.reader("test")
+    reader.assign({partition: 0 for partition in log.partitions(topic)})
+    records = read_all(reader, 50)
+    assert [record.value for record in records] == [b"%d" % number for number in range(50)]
+    assert [record.offset for record in records] == list(range(50))
+    assert {record.key for record in records} == {b"ann"}
+    assert dict(records[7].headers) == {"why": b"because", "n": b"7"}
+    assert all(before_ms < record.timestamp_ms < time.time() * 1000 + 1000 for record in records)
+    reader.close()
+
+
+def test_reading_starts_at_the_assigned_position(log: Log, topic: str) -> None:
+    """Positions are the reader's to choose, and `next_offset` is where to go on."""
+    write(log, topic, [b"%d" % number for number in range(10)], b"ann")
+    (home,) = [p for p in log.partitions(topic) if log.reader("t").end_offsets([p])[p]]
+    reader = log.reader("test")
+    reader.assign({home: 7})
+    batches = reader.poll(5.0, 2)
+    assert [record.value for batch in batches for record in batch.records] == [b"7", b"8"]
+    assert batches[-1].next_offset == 9
+    reader.assign({home: 9})
+    assert [record.value for record in read_all(reader, 1)] == [b"9"]
+    reader.close()
+
+
+def test_end_offsets_count_every_partition(log: Log, topic: str) -> None:
+    """End offsets sum up to what was written, and an untouched partition ends at 0."""
+    for key in (b"a", b"b", b"c", b"d"):
+        write(log, topic, [b"x"] * 5, key)
+    reader = log.reader("test")
+    partitions = log.partitions(topic)
+    ends = reader.end_offsets(partitions)
+    assert list(ends) == partitions == [Partition(topic, index) for index in range(3)]
+    assert sum(ends.values()) == 20
+    reader.close()
+
+
+def test_a_waiting_reader_gets_what_arrives(log: Log, topic: str) -> None:
+    """`poll` returns early when a record arrives, and empty when none does."""
+    reader = log.reader("test")
+    reader.assign({partition: 0 for partition in log.partitions(topic)})
+    assert reader.poll(0.05, 10) == []
+    late = threading.Timer(0.2, write, [log, topic, [b"late"]])
+    late.start()
+    assert [record.value for record in read_all(reader, 1)] == [b"late"]
+    late.join()
+    reader.close()
+
+
+def test_a_position_past_the_end_goes_on_from_the_end_with_a_warning(log: Log, topic: str) -> None:
+    """A broker that lost records does not stop a reader that had seen them."""
+    write(log, topic, [b"x"], b"ann")
+    partitions = log.partitions(topic)
+    reader = log.reader("test")
+    with pytest.warns(UserWarning, match=r"1000|ends at"):
+        reader.assign({partition: 1000 for partition in partitions})
+    write(log, topic, [b"next"], b"ann")
+    assert [record.value for record in read_all(reader, 1)] == [b"next"]
+    reader.close()
+
+
+def test_a_message_too_large_is_refused_at_once(log: Log, topic: str) -> None:
+    """The sender learns of it, the log stays usable, and a large message below the limit passes."""
+    writer = log.writer()
+    with pytest.raises(ValueError, match="bytes are more than"):
+        writer.send(topic, b"x" * (MAX_MESSAGE_BYTES + 1), None)
+    writer.send(topic, b"x" * (MAX_MESSAGE_BYTES - 10_000), None)
+    writer.close()
+    reader = log.reader("test")
+    reader.assign({partition: 0 for partition in log.partitions(topic)})
+    (record,) = read_all(reader, 1)
+    assert record.value is not None
+    assert len(record.value) == MAX_MESSAGE_BYTES - 10_000
+    reader.close()
+
+
+def test_creating_a_topic_again_is_harmless_unless_it_differs(log: Log, topic: str) -> None:
+    """The same topic twice is one topic; another partition count is an error that says so."""
+    log.create_topics([Topic(topic, 3)])
+    assert len(log.partitions(topic)) == 3
+    with pytest.raises(LogError, match="3 partitions"):
+        log.create_topics([Topic(topic, 5)])
+    assert log.partitions(f"missing-{uuid.uuid4().hex}") == []
+
+
+def test_positions_can_be_published(log: Log, topic: str) -> None:
+    """Committing for lag tools neither fails nor moves the reader."""
+    write(log, topic, [b"a", b"b"], b"ann")
+    reader = log.reader("test")
+    reader.assign({partition: 0 for partition in log.partitions(topic)})
+    reader.commit({partition: 1 for partition in log.partitions(topic)})
+    assert [record.value for record in read_all(reader, 2)] == [b"a", b"b"]
+    reader.close()
+
+
+def test_an_absent_broker_is_named_with_what_to_check() -> None:
+    """The error says where it looked and which settings to look at."""
+    settings = KafkaSettings(
+        bootstrap_servers="127.0.0.1:9",
+        connect_timeout_s=0.5,
+        security_protocol="SASL_PLAINTEXT",
+        sasl_mechanism="PLAIN",
+        sasl_username="ann",
+        sasl_password="wrong",  # type: ignore[arg-type]
+    )
+    with pytest.raises(LogError, match=r"127\.0\.0\.1:9 .*kafka\.bootstrap_servers.*password"):
+        KafkaLog(settings).reader("test")
+
+
+def test_a_broker_that_cannot_start_says_so(tmp_path: Path) -> None:
+    """A wrong launcher fails at once, with the setting's name or the command's own words."""
+    with pytest.raises(LogError, match=r"kafka\.launcher"):
+        start_broker(KafkaSettings(launcher="/no/such/command"), tmp_path)
+    with pytest.raises(LogError, match="ended at once"):
+        start_broker(KafkaSettings(launcher="false"), tmp_path)
