@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -64,6 +65,7 @@ class GuardedSqliteOnlineStore(SqliteOnlineStore):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self._connections = ThreadConnections(GUARD_TABLE, BUSY_TIMEOUT_S)
+        self._counting = threading.Lock()
         self.num_accepted = 0
         self.num_refused = 0
 
@@ -121,8 +123,9 @@ class GuardedSqliteOnlineStore(SqliteOnlineStore):  # type: ignore[misc]
         return self._connections.get(Path(self._get_db_path(config)))
 
     def _count(self, view: str, num_accepted: int, num_refused: int) -> None:
-        self.num_accepted += num_accepted
-        self.num_refused += num_refused
+        with self._counting:
+            self.num_accepted += num_accepted
+            self.num_refused += num_refused
         if num_refused:
             logger.debug("%s: %d rows refused, newer ones are stored", view, num_refused)
 

@@ -23,17 +23,17 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from feast import FeatureView, OnDemandFeatureView, RepoConfig
+from feast import FeatureView, RepoConfig
 from feast.data_source import DataSource
 from feast.infra.offline_stores.file_source import FileSource
 from feast.infra.offline_stores.offline_store import OfflineStore, RetrievalJob, RetrievalMetadata
 from feast.infra.registry.base_registry import BaseRegistry
 from feast.repo_config import FeastConfigBaseModel
-from feast.saved_dataset import SavedDatasetStorage
 from feast.types import from_feast_to_pyarrow_type
 
 from streams.feature_stores.parts import Part, parts, write_part
 from streams.feature_stores.point_in_time import rows_as_of
+from streams.feature_stores.retrieval import ArrowRetrievalJob
 
 EVENT_TIMESTAMP = "event_timestamp"
 MICROSECONDS = pa.timestamp("us", "UTC")
@@ -50,44 +50,6 @@ class ParquetFolderOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[mis
     type: Literal["streams.feature_stores.parquet_folders.ParquetFolderOfflineStore"] = (
         "streams.feature_stores.parquet_folders.ParquetFolderOfflineStore"
     )
-
-
-class ArrowRetrievalJob(RetrievalJob):  # type: ignore[misc]
-    """A join that runs when its result is asked for."""
-
-    def __init__(self, join: Callable[[], pa.Table], metadata: RetrievalMetadata | None) -> None:
-        self._join = join
-        self._metadata = metadata
-
-    @property
-    def full_feature_names(self) -> bool:
-        """Column names are final: the join has chosen them."""
-        return False
-
-    @property
-    def on_demand_feature_views(self) -> list[OnDemandFeatureView]:
-        """None: transformations belong to the streams, not to the store."""
-        return []
-
-    @property
-    def metadata(self) -> RetrievalMetadata | None:
-        """What was asked for, where it was a point-in-time join."""
-        return self._metadata
-
-    def _to_arrow_internal(self, timeout: int | None = None) -> pa.Table:
-        return self._join()
-
-    def _to_df_internal(self, timeout: int | None = None) -> pd.DataFrame:
-        return self._join().to_pandas()
-
-    def persist(
-        self,
-        storage: SavedDatasetStorage,
-        allow_overwrite: bool = False,
-        timeout: int | None = None,
-    ) -> None:
-        """Not offered; raises NotImplementedError."""
-        raise NotImplementedError("write the table of to_arrow() where you want it")
 
 
 class ParquetFolderOfflineStore(OfflineStore):  # type: ignore[misc]
@@ -142,7 +104,9 @@ class ParquetFolderOfflineStore(OfflineStore):  # type: ignore[misc]
 
         def rows() -> pa.Table:
             tables = [part.read(columns) for part in parts(_folder(config, data_source))]
-            table = pa.concat_tables(tables or [pa.table({c: pa.nulls(0) for c in columns})])
+            tables = tables or [pa.table({column: pa.nulls(0) for column in columns})]
+            # Parts that came through a data frame may have nanoseconds where ours have micro.
+            table = pa.concat_tables(tables, promote_options="permissive")
             if start_date:
                 table = table.filter(pc.field(timestamp_field) >= pa.scalar(start_date))
             if end_date:
@@ -212,7 +176,7 @@ def _gather(sources: list[Part], starts: Int64s, rows: Int64s, schema: pa.Schema
         found.take(places.slice(low, MAX_ROWS_A_CHUNK))
         for low in range(0, len(places), MAX_ROWS_A_CHUNK)
     ]
-    return pa.concat_tables([schema.empty_table(), *chunks])
+    return pa.concat_tables(chunks or [schema.empty_table()])
 
 
 def _codes(column: pa.Array | pa.ChunkedArray, known: pa.Array) -> Int64s:

@@ -1,0 +1,1 @@
+"""The composition root: one module per Ray application, and the command line that starts them."""

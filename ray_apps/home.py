@@ -1,0 +1,48 @@
+"""Where things lie under the home folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folders and files of one installation."""
+
+    root: Path
+
+    @property
+    def features(self) -> Path:
+        """The Feast repository: registry, online store, offline parts."""
+        return self.root / "features"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Positions and state of the shards."""
+        return self.root / "checkpoints"
+
+    @property
+    def events(self) -> Path:
+        """The archive of events."""
+        return self.root / "events"
+
+    @property
+    def models(self) -> Path:
+        """Trained models, one folder a version, and which of them is champion."""
+        return self.root / "models"
+
+    @property
+    def text_vectors(self) -> Path:
+        """Sentence vectors of item texts that were encoded before."""
+        return self.root / "text_vectors"
+
+    @property
+    def broker(self) -> Path:
+        """Data and log of the embedded broker."""
+        return self.root / "broker"
+
+    @property
+    def run_file(self) -> Path:
+        """Addresses and process id of the running system; there only while it runs."""
+        return self.root / "run.json"

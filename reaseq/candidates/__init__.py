@@ -1,0 +1,1 @@
+"""Where candidates come from: popularity, co-occurrence, nearest representations."""

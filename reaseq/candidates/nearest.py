@@ -1,0 +1,69 @@
+"""What resembles the user's recent items: the source that knows items nobody has bought yet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from reaseq.candidates.padded import pad_sequences
+from reaseq.candidates.source import Candidates, best
+from reaseq.vocabulary import ItemVocabulary
+
+FILE_NAME = "nearest.npz"
+
+
+class NearestItems:
+    """Exact nearest item representations to the newest distinct items of a user.
+
+        score(c) = max over recent items l: cos(representation(c), representation(l))
+
+    `representations` is [num_items, D] in the order of the vocabulary; rows are normalised here.
+    The recent items themselves score 0: "more like this", not "this again".
+    """
+
+    name = "similar"
+
+    def __init__(
+        self,
+        vocabulary: ItemVocabulary,
+        representations: npt.NDArray[np.float32],
+        num_recent: int = 20,
+    ) -> None:
+        if len(representations) != len(vocabulary):
+            raise ValueError(f"{len(representations)} representations, {len(vocabulary)} items")
+        self.vocabulary = vocabulary
+        self.num_recent = num_recent
+        norms = np.linalg.norm(representations, axis=1, keepdims=True)
+        self._unit_CD = (representations / np.maximum(norms, 1e-12)).astype(np.float32)
+
+    def score(self, sequences: pa.Table, at_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """[B, num_items]; see `reaseq.evaluation.prequential.Scorer`."""
+        codes_BL = pad_sequences(sequences, self.vocabulary, 100).codes_BL
+        return np.stack([self._score(codes) for codes in codes_BL])
+
+    def candidates(self, sequence: pa.Table, num: int) -> Candidates:
+        """The items most like the newest ones of the sequence, without those."""
+        return best(self.name, self.score(sequence, np.zeros(1, np.int64))[0], num)
+
+    def save(self, folder: Path) -> None:
+        """Write `nearest.npz` into an existing folder."""
+        np.savez(folder / FILE_NAME, unit=self._unit_CD, num_recent=self.num_recent)
+
+    @classmethod
+    def load(cls, folder: Path, vocabulary: ItemVocabulary) -> NearestItems:
+        """Read what `save` wrote with the same vocabulary."""
+        with np.load(folder / FILE_NAME) as stored:
+            return cls(vocabulary, stored["unit"], int(stored["num_recent"]))
+
+    def _score(self, codes_L: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        newest_first = codes_L[codes_L > 0][::-1]
+        distinct, first_seen = np.unique(newest_first, return_index=True)
+        recent = distinct[np.argsort(first_seen)][: self.num_recent] - 1
+        if not len(recent):
+            return np.zeros(len(self.vocabulary), np.float32)
+        scores: npt.NDArray[np.float32] = (self._unit_CD @ self._unit_CD[recent].T).max(axis=1)
+        scores[recent] = 0.0
+        return scores

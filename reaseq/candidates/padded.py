@@ -1,0 +1,63 @@
+"""User sequences as padded arrays: the form in which everything that computes wants them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from reaseq.events import EventType
+from reaseq.vocabulary import ItemVocabulary
+
+Ints = npt.NDArray[np.int64]
+
+EVENT_TYPE_CODES = {event_type.value: code for code, event_type in enumerate(EventType, start=1)}
+"""0 is padding and any type that this version does not know."""
+
+NUM_EVENT_TYPE_CODES = len(EVENT_TYPE_CODES) + 1
+
+
+class PaddedSequences(NamedTuple):
+    """B sequences of at most L events, oldest first, padded with 0 on the left.
+
+    A known item has a code above 0; an unknown one has code 0 and so counts as padding.
+    """
+
+    codes_BL: Ints
+    types_BL: Ints
+    times_ms_BL: Ints
+
+
+def pad_sequences(
+    sequences: pa.Table, vocabulary: ItemVocabulary, num_events: int
+) -> PaddedSequences:
+    """The newest `num_events` of each row (SEQUENCE_SCHEMA); L is the longest row among them."""
+    lengths = pc.list_value_length(sequences["item_ids"]).to_numpy().astype(np.int64)
+    codes = vocabulary.encode(pc.list_flatten(sequences["item_ids"]))
+    types = _type_codes(pc.list_flatten(sequences["event_types"]))
+    times_ms = pc.list_flatten(sequences["event_times_ms"]).to_numpy()
+    width = int(min(num_events, lengths.max(initial=0)))
+    row = np.repeat(np.arange(len(lengths)), lengths)
+    ends = np.cumsum(lengths)
+    column = np.arange(len(row)) - ends[row] + width
+    kept = column >= 0
+    return PaddedSequences(
+        *(_scatter(values, row, column, kept, (len(lengths), width)) for values in (codes, types, times_ms))
+    )
+
+
+def _type_codes(event_types: pa.Array | pa.ChunkedArray) -> Ints:
+    names = pa.array(EVENT_TYPE_CODES, pa.string())
+    positions = pc.fill_null(pc.index_in(event_types, value_set=names), -1)
+    return np.asarray(positions.to_numpy(), np.int64) + 1
+
+
+def _scatter(
+    values: Ints, row: Ints, column: Ints, kept: npt.NDArray[np.bool_], shape: tuple[int, int]
+) -> Ints:
+    padded = np.zeros(shape, np.int64)
+    padded[row[kept], column[kept]] = values[kept]
+    return padded

@@ -1,0 +1,97 @@
+"""What everybody buys: the baseline that every ranker must beat, and the last fallback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from reaseq.candidates.source import Candidates, best
+from reaseq.events import EventType
+from reaseq.vocabulary import ItemVocabulary
+
+FILE_NAME = "popularity.npz"
+
+DAY_MS = 86_400_000
+
+
+class Popularity:
+    """Purchases per item, each worth half after `half_life_days` (None: all worth the same).
+
+        count(c) = sum over purchases e of c: 2 ^ -((newest - time(e)) / half_life)
+
+    `newest` is the newest purchase seen. Decay scales all items alike, so the ranking does not
+    depend on the moment it is asked for. Events may come in any order and in any portions.
+    """
+
+    name = "popular"
+
+    def __init__(self, vocabulary: ItemVocabulary, half_life_days: float | None = 7.0) -> None:
+        if half_life_days is not None and half_life_days <= 0:
+            raise ValueError("half_life_days must be positive; None counts without decay")
+        self.vocabulary = vocabulary
+        self.half_life_days = half_life_days
+        self._counts = np.zeros(len(vocabulary) + 1)
+        self._newest_ms: int | None = None
+
+    def observe(self, events: pa.Table) -> None:
+        """Count the purchases in `events` (EVENT_SCHEMA); unknown items are passed over."""
+        purchases = events.filter(pc.equal(events["event_type"], EventType.PURCHASE.value))
+        if not purchases.num_rows:
+            return
+        codes = self.vocabulary.encode(purchases["item_id"])
+        times_ms = purchases["event_time_ms"].to_numpy()
+        newest_ms = int(times_ms.max())
+        if self._newest_ms is not None:
+            newest_ms = max(newest_ms, self._newest_ms)
+            self._counts *= self._weight(np.array([newest_ms - self._newest_ms]))
+        self._newest_ms = newest_ms
+        weights = self._weight(newest_ms - times_ms)
+        self._counts += np.bincount(codes, weights, minlength=len(self._counts))
+        self._counts[0] = 0.0
+
+    def counts(self) -> npt.NDArray[np.float64]:
+        """The decayed count of each item, in the order of the vocabulary."""
+        return self._counts[1:].copy()
+
+    def score(self, sequences: pa.Table, at_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """The counts, the same for every row; see `reaseq.evaluation.prequential.Scorer`."""
+        counts = self._counts[1:].astype(np.float32)
+        return np.broadcast_to(counts, (sequences.num_rows, len(counts)))
+
+    def candidates(self, sequence: pa.Table, num: int) -> Candidates:
+        """The most popular items, whoever asks."""
+        return self.top(num)
+
+    def top(self, num: int) -> Candidates:
+        """The `num` most popular items; fewer while fewer have been bought."""
+        return best(self.name, self._counts[1:].astype(np.float32), num)
+
+    def save(self, folder: Path) -> None:
+        """Write `popularity.npz` into an existing folder."""
+        half_life = np.nan if self.half_life_days is None else self.half_life_days
+        newest = -1 if self._newest_ms is None else self._newest_ms
+        np.savez(
+            folder / FILE_NAME, counts=self._counts, half_life_days=half_life, newest_ms=newest
+        )
+
+    @classmethod
+    def load(cls, folder: Path, vocabulary: ItemVocabulary) -> Popularity:
+        """Read what `save` wrote with the same vocabulary."""
+        with np.load(folder / FILE_NAME) as stored:
+            half_life = float(stored["half_life_days"])
+            loaded = cls(vocabulary, None if np.isnan(half_life) else half_life)
+            if len(stored["counts"]) != len(loaded._counts):
+                raise ValueError("the stored popularity belongs to another vocabulary")
+            loaded._counts = stored["counts"].copy()
+            newest_ms = int(stored["newest_ms"])
+            loaded._newest_ms = None if newest_ms < 0 else newest_ms
+        return loaded
+
+    def _weight(self, age_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        if self.half_life_days is None:
+            return np.ones(len(age_ms))
+        return np.asarray(np.exp2(-age_ms / (self.half_life_days * DAY_MS)))

@@ -1,0 +1,58 @@
+"""UCI Online Retail, the bundled data set: a year of a British gift shop's invoice lines.
+
+D. Chen (2015), UCI Machine Learning Repository, doi 10.24432/C5BW33, CC BY 4.0; see NOTICE and
+`online_retail.md` beside the file. 541,909 lines from 2010-12-01 to 2011-12-09.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from reaseq.datasets.event_log import EventLog, items_of
+from reaseq.datasets.tabular import content_ids, times_in_ms
+from reaseq.events import EventType
+from reaseq.schemas import EVENT_SCHEMA
+
+
+def read_online_retail() -> EventLog:
+    """The whole data set as a log.
+
+    An invoice line of a known customer is a `purchase`, a cancelled one (its invoice number starts
+    with C) a `return`; `value` is quantity times price in pounds, negative for a return. Lines
+    without a customer, and corrections that are neither, are left out and counted. The catalogue
+    holds every stock code of the file.
+    """
+    with as_file(files("reaseq.datasets") / "online_retail.parquet") as file:
+        lines = pq.read_table(file)
+    lines = lines.append_column("event_time_ms", times_in_ms(lines["InvoiceDate"]))
+    lines = lines.sort_by([("event_time_ms", "ascending")])
+    items = items_of(
+        lines["StockCode"], lines["Description"], lines["UnitPrice"], lines["event_time_ms"]
+    )
+    known = lines.filter(pc.is_valid(lines["CustomerID"]))
+    cancelled = pc.starts_with(known["InvoiceNo"], "C")
+    usable = known.filter(pc.or_(cancelled, pc.greater(known["Quantity"], 0)))
+    left_out = {
+        "without a customer": lines.num_rows - known.num_rows,
+        "neither sale nor cancellation": known.num_rows - usable.num_rows,
+    }
+    return EventLog(_events(usable), items, left_out)
+
+
+def _events(lines: pa.Table) -> pa.Table:
+    cancelled = pc.starts_with(lines["InvoiceNo"], "C")
+    table = pa.table(
+        {
+            "user_id": lines["CustomerID"],
+            "item_id": lines["StockCode"],
+            "event_type": pc.if_else(cancelled, EventType.RETURN.value, EventType.PURCHASE.value),
+            "event_time_ms": lines["event_time_ms"],
+            "event_id": content_ids(lines["InvoiceNo"], lines["StockCode"]),
+            "value": pc.multiply(pc.cast(lines["Quantity"], pa.float64()), lines["UnitPrice"]),
+        }
+    )
+    return table.select(EVENT_SCHEMA.names).cast(EVENT_SCHEMA)

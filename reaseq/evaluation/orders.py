@@ -1,0 +1,51 @@
+"""Orders: what a user bought at one moment, the targets of one ranking.
+
+A basket of twenty items is one decision, so it is predicted by one ranking that has seen none of
+it. Splitting it into twenty steps would let nineteen of them peek at the rest of the basket.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from reaseq.events import EventType
+
+ORDER_SCHEMA = pa.schema(
+    [
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("label_time_ms", pa.int64(), nullable=False),
+        pa.field("label_item_ids", pa.list_(pa.string()), nullable=False),
+    ]
+)
+"""One row an order; the columns are named as in a training row, which is a sequence and its order."""
+
+
+def orders_of(events: pa.Table) -> pa.Table:
+    """The orders in `events` (EVENT_SCHEMA) as ORDER_SCHEMA, ordered by `(time, user_id)`.
+
+    An order is the distinct items that one user purchased at one `event_time_ms`; its items are
+    sorted by id. Other event types make no order: a return is never a target. The events of an
+    order must all be in the table, or it comes out incomplete.
+    """
+    purchases = events.filter(pc.equal(events["event_type"], EventType.PURCHASE.value))
+    purchases = purchases.select(["event_time_ms", "user_id", "item_id"])
+    distinct = purchases.group_by(purchases.column_names).aggregate([])
+    distinct = distinct.sort_by([(name, "ascending") for name in distinct.column_names])
+    starts = _starts(distinct)
+    offsets = pa.array(np.append(starts, distinct.num_rows), pa.int32())
+    item_ids = distinct["item_id"].combine_chunks().cast(pa.string())
+    first = distinct.take(pa.array(starts, pa.int64()))
+    columns = [first["user_id"], first["event_time_ms"], pa.ListArray.from_arrays(offsets, item_ids)]
+    return pa.table(columns, schema=ORDER_SCHEMA)
+
+
+def _starts(sorted_rows: pa.Table) -> np.ndarray:
+    """The positions at which a new `(event_time_ms, user_id)` begins."""
+    if not sorted_rows.num_rows:
+        return np.zeros(0, np.int64)
+    times = sorted_rows["event_time_ms"].to_numpy()
+    users = sorted_rows["user_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+    changes = (times[1:] != times[:-1]) | (users[1:] != users[:-1])
+    return np.append(0, np.flatnonzero(changes) + 1)

@@ -1,0 +1,326 @@
+"""What `Features` promises, on Feast's real stores in a home of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from feast import FeatureStore
+from feast.data_source import PushMode
+
+from reaseq.schemas import ITEM_SCHEMA, SEQUENCE_SCHEMA
+from streams.feature_stores.views import POPULARITY_SCHEMA
+from streams.features import LABEL_SCHEMA, TRAINING_SCHEMA, Features
+
+ROOT = Path(__file__).parents[3]
+NOW_MS = 1_700_000_000_123
+"""Not a whole second, on purpose."""
+
+
+@pytest.fixture
+def features(tmp_path: Path) -> Features:
+    """An empty feature store."""
+    Features.apply(tmp_path)
+    return Features.open(tmp_path)
+
+
+@pytest.fixture(params=["UTC", "America/St_Johns"])
+def time_zone(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The process lives in a time zone; the features must not care."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = request.param
+    time.tzset()
+    yield
+    if before is None:
+        del os.environ["TZ"]
+    else:
+        os.environ["TZ"] = before
+    time.tzset()
+
+
+def sequence(user_id: str, newest_ms: int, revision: int = 1, num_events: int = 2) -> pa.Table:
+    """A user sequence with one event a millisecond up to `newest_ms`."""
+    row = {
+        "user_id": user_id,
+        "item_ids": [f"item-{revision}-{i}" for i in range(num_events)],
+        "event_types": ["view"] * num_events,
+        "event_times_ms": [newest_ms - num_events + 1 + i for i in range(num_events)],
+        "event_values": [0.5] * num_events,
+        "event_keys": [-(2**62) + i for i in range(num_events)],
+        "newest_event_time_ms": newest_ms,
+        "revision": revision,
+    }
+    return pa.Table.from_pylist([row], SEQUENCE_SCHEMA)
+
+
+def labels(*rows: tuple[str, int]) -> pa.Table:
+    """Labels whose item names their place."""
+    named = [(user, ms, [f"label-{place}"]) for place, (user, ms) in enumerate(rows)]
+    columns = [list(column) for column in zip(*named, strict=True)]
+    return pa.table(columns, LABEL_SCHEMA)
+
+
+# Online
+
+
+def test_sequences_come_back_as_written(features: Features) -> None:
+    """Every column survives, long and empty lists too."""
+    rows = pa.concat_tables(
+        [sequence("anna", NOW_MS, num_events=100), sequence("boris", NOW_MS, num_events=0)]
+    )
+    assert features.write_sequences(rows) == 2
+    assert features.read_sequences(["anna", "boris"]).equals(rows)
+
+
+def test_unknown_users_are_left_out(features: Features) -> None:
+    """A user without a sequence is not in the answer, and a user asked twice is there once."""
+    features.write_sequences(sequence("anna", NOW_MS))
+    found = features.read_sequences(["nobody", "anna", "anna"])
+    assert found["user_id"].to_pylist() == ["anna"]
+    assert features.read_sequences(["nobody"]).equals(SEQUENCE_SCHEMA.empty_table())
+    assert features.read_sequences([]).equals(SEQUENCE_SCHEMA.empty_table())
+
+
+@pytest.mark.parametrize(
+    ("newest_ms", "revision", "is_accepted"),
+    [
+        pytest.param(NOW_MS - 1, 9, False, id="older event, a millisecond in the same second"),
+        pytest.param(NOW_MS - 86_400_000, 9, False, id="older event by a day"),
+        pytest.param(NOW_MS, 4, False, id="equal time, stale revision"),
+        pytest.param(NOW_MS, 5, True, id="equal time, equal revision: a replay"),
+        pytest.param(NOW_MS, 6, True, id="equal time, higher revision: a late event"),
+        pytest.param(NOW_MS + 1, 6, True, id="newer event in the same second"),
+    ],
+)
+def test_a_row_never_goes_back(
+    features: Features, time_zone: None, newest_ms: int, revision: int, is_accepted: bool
+) -> None:
+    """Only a row whose (event time, revision) is at least the stored one is written."""
+    stored, written = sequence("anna", NOW_MS, 5), sequence("anna", newest_ms, revision)
+    features.write_sequences(stored)
+    assert features.write_sequences(written) == is_accepted
+    assert features.num_refused == (not is_accepted)
+    assert features.read_sequences(["anna"]).equals(written if is_accepted else stored)
+
+
+def test_one_batch_counts_as_its_rows_one_by_one(features: Features) -> None:
+    """A user twice in a batch ends with the newer row, wherever it stands."""
+    newer, older = sequence("anna", NOW_MS, 2), sequence("anna", NOW_MS, 1)
+    assert features.write_sequences(pa.concat_tables([newer, older])) == 1
+    assert features.read_sequences(["anna"]).equals(newer)
+
+
+def test_a_batch_may_exceed_the_variables_of_a_statement(features: Features) -> None:
+    """33,000 users go in and out at once; SQLite allows 32,766 variables in a statement."""
+    count = 33_000
+    users = pa.array([f"user-{i}" for i in range(count)])
+    one = sequence("anyone", NOW_MS, num_events=1)
+    rows = one.take(pa.array([0] * count)).set_column(0, SEQUENCE_SCHEMA.field(0), users)
+    assert features.write_sequences(rows) == count
+    assert features.read_sequences(users.to_pylist()).num_rows == count
+
+
+def test_feasts_own_way_in_is_guarded(features: Features) -> None:
+    """A row written through Feast carries its revision in the created timestamp."""
+    features.write_sequences(sequence("anna", NOW_MS, 5))
+    store = FeatureStore(repo_path=str(features.home))
+    for revision in (6, 4):
+        frame = sequence("anna", NOW_MS, revision).to_pandas()
+        frame["event_timestamp"] = pd.to_datetime(NOW_MS, unit="ms", utc=True)
+        frame["created"] = frame["event_timestamp"] + pd.Timedelta(revision, "us")
+        store.write_to_online_store("user_sequence", df=frame)
+    assert features.read_sequences(["anna"])["revision"].to_pylist() == [6]
+
+
+def test_threads_share_one_store(features: Features) -> None:
+    """Four threads write and read the same users; each user ends with the newest row."""
+    failures: list[BaseException] = []
+
+    def work(first: int) -> None:
+        try:
+            for revision in range(first, 80, 4):
+                features.write_sequences(sequence("anna", NOW_MS, revision))
+                features.read_sequences(["anna"])
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+    assert features.read_sequences(["anna"]).equals(sequence("anna", NOW_MS, 79))
+
+
+WRITER = """
+import sys
+import numpy as np
+import pyarrow as pa
+from streams.features import Features
+
+home, seed = sys.argv[1], int(sys.argv[2])
+features = Features.open(home)
+rows = features.read_sequences(["seed"])
+print("ready", flush=True)
+sys.stdin.readline()
+revisions = np.random.default_rng(seed).permutation(100) * 2 + seed
+accepted = 0
+for revision in revisions:
+    batch = rows.take([0] * 50)
+    batch = batch.set_column(0, "user_id", pa.array([f"user-{i}" for i in range(50)]))
+    batch = batch.set_column(7, "revision", pa.array([revision] * 50))
+    accepted += features.write_sequences(batch)
+print(accepted, features.num_refused, flush=True)
+"""
+
+
+def test_two_processes_write_the_same_users(features: Features) -> None:
+    """Two processes write 50 users in shuffled order; all end at the highest revision of both."""
+    features.write_sequences(sequence("seed", NOW_MS))
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-W", "ignore", "-c", WRITER, str(features.home), str(seed)],
+            env=environment | {"TZ": zone},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for seed, zone in ((0, "UTC"), (1, "Asia/Tokyo"))
+    ]
+    for writer in writers:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+    users = [f"user-{i}" for i in range(50)]
+    outputs = []
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    highest = -1
+    while any(writer.poll() is None for writer in writers):
+        seen = features.read_sequences(users)["revision"].to_pylist()
+        assert len(set(seen)) <= 1, "a batch is visible whole or not at all"
+        assert highest <= max(seen, default=-1), "no user went back"
+        highest = max([highest, *seen])
+    for writer in writers:
+        outputs.append(writer.communicate()[0].split())
+        assert writer.returncode == 0
+    assert set(features.read_sequences(users)["revision"].to_pylist()) == {199}
+    assert all(int(accepted) + int(refused) == 5000 for accepted, refused in outputs)
+
+
+def test_items_and_popularity_keep_the_newest(features: Features) -> None:
+    """Descriptions and counts come back, absent prices too, and an older one is refused."""
+    item = {"item_id": "i", "title": "Tea", "price": None, "description": "green"}
+    rows = pa.Table.from_pylist([item | {"event_time_ms": NOW_MS}], ITEM_SCHEMA)
+    assert features.write_items(rows) == 1
+    older = pa.Table.from_pylist([item | {"title": "Te", "event_time_ms": NOW_MS - 1}], ITEM_SCHEMA)
+    assert features.write_items(older) == 0
+    assert features.read_items(["i", "j"]).equals(rows)
+    counts = {"item_id": "i", "num_purchases": 3, "num_buyers": 2, "event_time_ms": NOW_MS}
+    popularity = pa.Table.from_pylist([counts], POPULARITY_SCHEMA)
+    assert features.write_popularity(popularity) == 1
+    assert features.read_popularity(["i"]).equals(popularity)
+    assert features.append_items(rows, "a").parent != features.append_popularity(popularity, "a")
+
+
+def test_rows_that_do_not_fit_are_named(features: Features) -> None:
+    """A missing column or a null that must not be is an error that says which."""
+    with pytest.raises(ValueError, match="revision"):
+        features.write_sequences(sequence("anna", NOW_MS).drop_columns(["revision"]))
+    nameless = pa.table({"item_id": ["i"], "title": [None], "price": [1.0], "description": ["d"]})
+    with pytest.raises(ValueError, match="title must not hold a null"):
+        features.write_items(nameless.append_column("event_time_ms", pa.array([NOW_MS])))
+
+
+# Offline
+
+
+def test_a_push_reaches_both_sides(features: Features) -> None:
+    """Feast's push source writes online through the guard and appends a part offline."""
+    features.append_sequences(sequence("anna", NOW_MS, 1), "first")
+    frame = sequence("anna", NOW_MS, 2).to_pandas()
+    frame["event_timestamp"] = pd.to_datetime(NOW_MS, unit="ms", utc=True)
+    frame["created"] = frame["event_timestamp"] + pd.Timedelta(2, "us")
+    store = FeatureStore(repo_path=str(features.home))
+    store.push("user_sequence_push", frame, to=PushMode.ONLINE_AND_OFFLINE)
+    assert features.read_sequences(["anna"])["revision"].to_pylist() == [2]
+    rows = features.training_rows(labels(("anna", NOW_MS + 1)))
+    assert rows["revision"].to_pylist() == [2]
+
+
+def test_training_rows_see_only_the_past(features: Features, time_zone: None) -> None:
+    """Each label finds the newest snapshot strictly before it, to the millisecond."""
+    year_ms = 365 * 86_400_000
+    snapshots = {
+        "old": sequence("anna", NOW_MS - year_ms, 1),
+        "before": sequence("anna", NOW_MS, 2),
+        "late": sequence("anna", NOW_MS, 3),
+        "after": sequence("anna", NOW_MS + 1, 4),
+        "boris": sequence("boris", NOW_MS + 5, 1),
+    }
+    features.append_sequences(pa.concat_tables([snapshots["late"], snapshots["old"]]), "a")
+    features.append_sequences(pa.concat_tables([snapshots["before"], snapshots["after"]]), "b")
+    features.append_sequences(snapshots["boris"], "c")
+    asked = labels(
+        ("anna", NOW_MS + 1),
+        ("anna", NOW_MS),
+        ("boris", NOW_MS + 5),
+        ("anna", NOW_MS + 1),
+        ("boris", NOW_MS + 6),
+        ("nobody", NOW_MS),
+        ("anna", NOW_MS + 2),
+        ("anna", NOW_MS - year_ms),
+    )
+    expected = ["late", "old", None, "late", "boris", None, "after", None]
+    rows = features.training_rows(asked)
+    assert rows.schema.equals(TRAINING_SCHEMA)
+    for name in LABEL_SCHEMA.names:
+        assert rows[name].equals(asked[name])
+    for place, name in enumerate(expected):
+        found = rows.slice(place, 1).select(SEQUENCE_SCHEMA.names)
+        if name is None:
+            assert found["revision"].to_pylist() == [0]
+            assert found["newest_event_time_ms"].to_pylist() == [0]
+            assert found["item_ids"].to_pylist() == [[]]
+        else:
+            assert found.equals(snapshots[name])
+
+
+def test_a_replayed_part_changes_nothing(features: Features) -> None:
+    """The same part written twice gives the same training rows."""
+    asked = labels(("anna", NOW_MS + 1))
+    features.append_sequences(sequence("anna", NOW_MS), "shard-0-000")
+    once = features.training_rows(asked)
+    features.append_sequences(sequence("anna", NOW_MS), "shard-0-000")
+    assert features.training_rows(asked).equals(once)
+
+
+def test_labels_without_any_history_come_back(features: Features) -> None:
+    """No part was written yet, or no label asked: the answer has the rows of the labels."""
+    assert features.training_rows(labels(("anna", NOW_MS)))["revision"].to_pylist() == [0]
+    assert features.training_rows(LABEL_SCHEMA.empty_table()).equals(TRAINING_SCHEMA.empty_table())
+
+
+# The home
+
+
+def test_a_home_is_applied_once(tmp_path: Path) -> None:
+    """Applying again changes nothing, and a home that was never applied cannot be opened."""
+    with pytest.raises(ValueError, match=r"Features\.apply"):
+        Features.open(tmp_path)
+    assert Features.apply(tmp_path)
+    assert not Features.apply(tmp_path)
+    Features.open(tmp_path).write_sequences(sequence("anna", NOW_MS))
+    assert Features.open(tmp_path).read_sequences(["anna"]).num_rows == 1

@@ -1,0 +1,113 @@
+"""The stream on a real broker, Ray Data actors and Feast, with its actors killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+
+import pyarrow as pa
+
+from ray_apps.home import Home
+from ray_apps.stream import StreamJob
+from reaseq.schemas import EVENT_SCHEMA, ITEM_SCHEMA
+from reaseq.sequences.oracle import mismatched_users, newest_distinct_events
+from reaseq.settings import Settings
+from streams.checkpoints import Checkpoints
+from streams.codec import event_codec, item_codec
+from streams.event_archive import EventArchive
+from streams.features import Features
+from streams.kafka_log import KafkaLog
+from streams.log import Partition
+from streams.replay import replay
+
+NUM_USERS = 60
+
+
+def make_events(num_events: int, seed: int) -> pa.Table:
+    """Distinct events in shuffled time order, with a tenth of them sent twice."""
+    rng = random.Random(seed)
+    rows = [
+        {
+            "event_id": f"{seed}-{number}",
+            "user_id": f"u{rng.randrange(NUM_USERS)}",
+            "item_id": f"i{rng.randrange(200)}",
+            "event_type": rng.choice(["view", "purchase", "return"]),
+            "event_time_ms": 1_300_000_000_000 + rng.randrange(10**9),
+            "value": 1.5,
+        }
+        for number in range(num_events)
+    ]
+    return pa.Table.from_pylist(rows + rng.sample(rows, num_events // 10), schema=EVENT_SCHEMA)
+
+
+def send(settings: Settings, events: pa.Table) -> None:
+    writer = KafkaLog(settings.kafka).writer()
+    replay(events, "user_id", settings.topics.events, event_codec(10_000), writer)
+    writer.close()
+
+
+def wait_for(settings: Settings, events: pa.Table, timeout_s: float = 60) -> list[str]:
+    """Wait until the online features equal the oracle's; return the users that still differ."""
+    features = Features.open(Home(settings.home).features)
+    oracle = newest_distinct_events(events, settings.stream.max_sequence_events)
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        different = mismatched_users(features.read_sequences(sorted(oracle)), oracle)
+        if not different:
+            return []
+        time.sleep(0.1)
+    return different
+
+
+def test_killed_shards_resume_and_the_features_are_the_oracles(settings: Settings) -> None:
+    """SIGKILL for every shard in the middle of the stream: same features, counts and archive."""
+    events = make_events(12_000, seed=1)
+    job = StreamJob(settings, KafkaLog(settings.kafka))
+    job.wait_until_ready()
+    first, second = events.slice(0, 6000), events.slice(6000)
+    send(settings, first)
+    for pid in job.pids().values():
+        os.kill(pid, signal.SIGKILL)
+    send(settings, second)
+    assert wait_for(settings, events) == []
+    job.stop()
+    job.check()
+    archived = EventArchive(Home(settings.home).events).read()
+    assert archived.num_rows == 12_000
+    checkpoints = Checkpoints(Home(settings.home).checkpoints)
+    progress = [
+        checkpoints.progress(Partition(settings.topics.events, index)) for index in range(4)
+    ]
+    assert sum(p.counters.num_records for p in progress if p) == events.num_rows
+    assert sum(p.counters.num_accepted for p in progress if p) <= 12_000
+
+
+def test_a_stopped_stream_goes_on_with_another_number_of_shards(settings: Settings) -> None:
+    """State belongs to partitions, so rescaling is a restart; items reach the catalogue too."""
+    log = KafkaLog(settings.kafka)
+    first, second = make_events(2000, seed=2), make_events(2000, seed=3)
+    job = StreamJob(settings, log)
+    job.wait_until_ready()
+    send(settings, first)
+    assert wait_for(settings, first) == []
+    job.stop()
+    wider = settings.model_copy(
+        update={"stream": settings.stream.model_copy(update={"num_shards": 4})}
+    )
+    send(settings, second)
+    job = StreamJob(wider, log)
+    items = pa.Table.from_pylist(
+        [{"item_id": "i1", "title": "A mug", "event_time_ms": 5}], schema=ITEM_SCHEMA
+    )
+    writer = log.writer()
+    replay(items, "item_id", settings.topics.items, item_codec(10_000), writer)
+    assert wait_for(settings, pa.concat_tables([first, second])) == []
+    features = Features.open(Home(settings.home).features)
+    deadline = time.monotonic() + 20
+    while not features.read_items(["i1"]).num_rows and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert features.read_items(["i1"])["title"].to_pylist() == ["A mug"]
+    job.stop()
+    job.check()
