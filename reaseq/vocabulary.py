@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ UNKNOWN = 0
 FILE_NAME = "vocabulary.json"
 
 _SHORT = 512
-"""Below this many ids a dict beats Arrow, which builds a hash table over the vocabulary per call."""
+"""Below this many ids a dict beats Arrow, which hashes the whole vocabulary at every call."""
 
 
 class ItemVocabulary:
@@ -53,12 +54,11 @@ class ItemVocabulary:
     def encode(self, item_ids: pa.Array | pa.ChunkedArray | Sequence[str]) -> npt.NDArray[np.int64]:
         """The codes of `item_ids`, one each; null and unknown ids become 0."""
         if len(item_ids) < _SHORT:
-            ids = item_ids if isinstance(item_ids, list) else _as_list(item_ids)
-            return np.fromiter((self._codes.get(i, UNKNOWN) for i in ids), np.int64, len(ids))
+            codes = [self._codes.get(item_id, UNKNOWN) for item_id in _as_list(item_ids)]
+            return np.array(codes, np.int64)
         column = item_ids if isinstance(item_ids, pa.ChunkedArray) else _as_arrow(item_ids)
         positions = pc.index_in(column, value_set=self._arrow, skip_nulls=True)
-        codes = pc.add(pc.fill_null(positions, -1), 1)
-        return np.asarray(codes.to_numpy(), np.int64)
+        return np.asarray(pc.fill_null(positions, -1).to_numpy(), np.int64) + 1
 
     def decode(self, codes: npt.NDArray[np.int64] | Sequence[int]) -> list[str]:
         """The item ids of `codes`. Raises ValueError for a code that is no item."""
@@ -77,11 +77,8 @@ class ItemVocabulary:
         return cls(json.loads((folder / FILE_NAME).read_text(encoding="utf-8")))
 
 
-def _as_list(item_ids: pa.Array | pa.ChunkedArray | Sequence[str]) -> list[str | None]:
-    if isinstance(item_ids, pa.Array | pa.ChunkedArray):
-        values: list[str | None] = item_ids.to_pylist()
-        return values
-    return list(item_ids)
+def _as_list(item_ids: pa.Array | pa.ChunkedArray | Sequence[str]) -> Sequence[Any]:
+    return item_ids.to_pylist() if hasattr(item_ids, "to_pylist") else item_ids
 
 
 def _as_arrow(item_ids: pa.Array | Sequence[str]) -> pa.Array:

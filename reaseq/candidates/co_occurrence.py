@@ -175,9 +175,9 @@ class CoOccurrence:
     def _history(self, sequences: pa.Table) -> sparse.csr_array:
         """How often each user bought each item, over the item's damped count: [B, num_items+1]."""
         padded = pad_sequences(sequences, self.vocabulary, self.num_events)
-        bought = (padded.types_BL == _PURCHASE) & (padded.codes_BL > 0)
+        bought = (padded.types == _PURCHASE) & (padded.codes > 0)
         rows, columns = np.nonzero(bought)
-        codes = padded.codes_BL[rows, columns]
+        codes = padded.codes[rows, columns]
         weights = (self._counts[codes] + self.shrinkage) ** -self.damping
         shape = (sequences.num_rows, len(self._counts))
         history = sparse.csr_array((weights, (rows, codes)), shape=shape)

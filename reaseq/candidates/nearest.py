@@ -41,7 +41,7 @@ class NearestItems:
 
     def score(self, sequences: pa.Table, at_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """[B, num_items]; see `reaseq.evaluation.prequential.Scorer`."""
-        codes_BL = pad_sequences(sequences, self.vocabulary, 100).codes_BL
+        codes_BL = pad_sequences(sequences, self.vocabulary, 100).codes
         return np.stack([self._score(codes) for codes in codes_BL])
 
     def candidates(self, sequence: pa.Table, num: int) -> Candidates:

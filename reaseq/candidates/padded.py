@@ -26,16 +26,23 @@ class PaddedSequences(NamedTuple):
     A known item has a code above 0; an unknown one has code 0 and so counts as padding.
     """
 
-    codes_BL: Ints
-    types_BL: Ints
-    times_ms_BL: Ints
+    codes: Ints
+    """[B, L] of the vocabulary."""
+    types: Ints
+    """[B, L], values of EVENT_TYPE_CODES."""
+    times_ms: Ints
+    """[B, L]; 0 where padded."""
 
 
 def pad_sequences(
     sequences: pa.Table, vocabulary: ItemVocabulary, num_events: int
 ) -> PaddedSequences:
-    """The newest `num_events` of each row (SEQUENCE_SCHEMA); L is the longest row among them."""
-    lengths = pc.list_value_length(sequences["item_ids"]).to_numpy().astype(np.int64)
+    """The newest `num_events` of each row (SEQUENCE_SCHEMA); L is the longest row among them.
+
+    A null list counts as empty: it is what a join gives for a user without history.
+    """
+    lengths = pc.fill_null(pc.list_value_length(sequences["item_ids"]), 0).to_numpy()
+    lengths = lengths.astype(np.int64)
     codes = vocabulary.encode(pc.list_flatten(sequences["item_ids"]))
     types = _type_codes(pc.list_flatten(sequences["event_types"]))
     times_ms = pc.list_flatten(sequences["event_times_ms"]).to_numpy()
@@ -45,7 +52,10 @@ def pad_sequences(
     column = np.arange(len(row)) - ends[row] + width
     kept = column >= 0
     return PaddedSequences(
-        *(_scatter(values, row, column, kept, (len(lengths), width)) for values in (codes, types, times_ms))
+        *(
+            _scatter(values, row, column, kept, (len(lengths), width))
+            for values in (codes, types, times_ms)
+        )
     )
 
 

@@ -7,6 +7,7 @@ it. Splitting it into twenty steps would let nineteen of them peek at the rest o
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,7 +20,7 @@ ORDER_SCHEMA = pa.schema(
         pa.field("label_item_ids", pa.list_(pa.string()), nullable=False),
     ]
 )
-"""One row an order; the columns are named as in a training row, which is a sequence and its order."""
+"""One row an order. A training row is a sequence and its order, hence the names of the columns."""
 
 
 def orders_of(events: pa.Table) -> pa.Table:
@@ -37,11 +38,15 @@ def orders_of(events: pa.Table) -> pa.Table:
     offsets = pa.array(np.append(starts, distinct.num_rows), pa.int32())
     item_ids = distinct["item_id"].combine_chunks().cast(pa.string())
     first = distinct.take(pa.array(starts, pa.int64()))
-    columns = [first["user_id"], first["event_time_ms"], pa.ListArray.from_arrays(offsets, item_ids)]
+    columns = [
+        first["user_id"],
+        first["event_time_ms"],
+        pa.ListArray.from_arrays(offsets, item_ids),
+    ]
     return pa.table(columns, schema=ORDER_SCHEMA)
 
 
-def _starts(sorted_rows: pa.Table) -> np.ndarray:
+def _starts(sorted_rows: pa.Table) -> npt.NDArray[np.int64]:
     """The positions at which a new `(event_time_ms, user_id)` begins."""
     if not sorted_rows.num_rows:
         return np.zeros(0, np.int64)

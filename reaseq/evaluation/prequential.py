@@ -64,9 +64,7 @@ class PrequentialEvaluation:
     scorer's name: after `replace` the new scorer continues the record of the old one.
     """
 
-    def __init__(
-        self, item_ids: Sequence[str], scorers: Mapping[str, Scorer], k: int = 20
-    ) -> None:
+    def __init__(self, item_ids: Sequence[str], scorers: Mapping[str, Scorer], k: int = 20) -> None:
         if k < 1:
             raise ValueError(f"k is {k}; it must be at least 1")
         self.items = ItemVocabulary(item_ids)

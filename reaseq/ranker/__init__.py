@@ -1,1 +1,1 @@
-"""The ranker."""
+"""The ranker: target attention of every candidate over the user sequence."""

@@ -1,11 +1,45 @@
-"""Placeholder until the ranker lands; owned by the ranker's author, overwrite freely."""
+"""What can be set about the ranker; travels inside every model folder.
+
+The defaults were chosen on October 2011 of Online Retail, trained on what came before it.
+"""
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class RankerSettings(BaseModel):
-    """Ranker settings."""
+    """Shape of the model and course of its training."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dimension: Count = 64
+    """D: width of an item representation."""
+    num_heads: Count = 1
+    """Heads of the target attention. The cost of training is nearly proportional to it."""
+    head_dimension: Count = 32
+    num_events: Count = 100
+    """L: only the newest events of a sequence are looked at."""
+    dropout: Share = 0.3
+    """On the events of a sequence."""
+    trend_half_lives_days: tuple[Positive, ...] = (3.0, 7.0, 30.0)
+    """K: windows in which the demand for an item is measured. Empty: sequence only."""
+
+    num_epochs: Count = 3
+    batch_size: Count = 32
+    """Orders in a batch of one worker."""
+    num_negatives: Count = 256
+    """Items drawn uniformly for each batch, beside the batch's own labels."""
+    learning_rate: Positive = 2e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    example_half_life_days: Positive = 60.0
+    """An order this much older than the newest one counts half."""
+    order_size_power: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """An order of n items weighs n to this power: 1 weighs items alike, 0 weighs orders alike."""
+    max_gradient_norm: Positive = 1.0

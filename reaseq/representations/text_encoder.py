@@ -38,7 +38,11 @@ class SentenceEncoder:
     """
 
     def __init__(
-        self, cache_folder: Path | None = None, *, batch_size: int = 64, num_threads: int | None = None
+        self,
+        cache_folder: Path | None = None,
+        *,
+        batch_size: int = 64,
+        num_threads: int | None = None,
     ) -> None:
         self.cache_folder = cache_folder
         self.batch_size = batch_size

@@ -1,9 +1,9 @@
 """A Feast offline store over folders of Parquet parts, with an exact point-in-time join.
 
-Feast's own file stores do not fit: dask loses rows, and the Ray store ignores the created
-timestamp, drops label rows that share key and time, sorts in a way that sends it into a Python loop
-over rows as soon as there are two keys, and beyond 100 MB looks only for features within the hour
-of the label. This one does one sort (`rows_as_of`) over the key columns and then reads of each part
+Feast 0.67's own file stores do not fit. The dask store loses rows. The Ray store floors all times
+to seconds (so a label meets what happened later in its second), ignores the created timestamp,
+drops label rows that share key and time, and from 100 MB on looks only for features within the hour
+of the label. This one does one sort (`rows_as_of`) over the key columns and then takes of each part
 only the rows that were found.
 
 Select it in `feature_store.yaml` as

@@ -1,0 +1,1 @@
+"""The Serve application: an HTTP gateway and the recommender behind it."""

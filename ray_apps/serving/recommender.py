@@ -1,0 +1,109 @@
+"""The recommender as a Serve deployment: holds the champion, follows the stream, swaps while serving.
+
+The champion was made from the past; what happened since (which items are in demand, what is bought
+together) is learnt from the events themselves: first those in the archive, then the topic's tail.
+The clock is event time: the newest event seen says what "now" is, so a replayed year behaves as it
+did when it was new.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from ray import serve
+
+from ray_apps.home import Home
+from ray_apps.models import Models
+from ray_apps.serving.popular import PopularItems
+from reaseq.recommender import NO_RANKER, Recommender, Scene, Slate
+from reaseq.settings import Settings
+from streams.checkpoints import Checkpoints
+from streams.codec import event_codec
+from streams.event_archive import EventArchive
+from streams.kafka_log import KafkaLog
+
+logger = logging.getLogger("ray.serve")
+
+WATCH_INTERVAL_S = 0.5
+"""How often a replica looks for a new champion and for new events."""
+
+MAX_EVENTS_AT_ONCE = 5000
+"""Bounds how long learning from events keeps a request waiting."""
+
+
+@serve.deployment(num_replicas=1, ray_actor_options={"num_cpus": 0.5}, max_ongoing_requests=16)
+class RecommenderDeployment:
+    """Answers with the champion it holds; a new one is loaded beside it and takes over whole."""
+
+    def __init__(self, settings: Settings) -> None:
+        home = Home(settings.home)
+        self._settings = settings
+        self._models = Models(home.models)
+        self._archive = EventArchive(home.events)
+        self._checkpoints = Checkpoints(home.checkpoints)
+        self._popular = PopularItems(home)
+        self._codec = event_codec(settings.kafka.max_event_bytes)
+        log = KafkaLog(settings.kafka)
+        self._partitions = log.partitions(settings.topics.events)
+        self._tail = log.reader("reaseq-recommender")
+        self._champion: Recommender | None = None
+        self._version: str | None = None
+        self._newest_event_ms = 0
+        self._take_over(self._load_champion())
+        self._tasks = [asyncio.get_running_loop().create_task(self._follow())]
+
+    async def recommend(self, sequence: pa.Table, scene: Scene, k: int) -> Slate:
+        """The slate for one user; `sequence` has one row of SEQUENCE_SCHEMA, or none."""
+        if self._champion is None:
+            return await asyncio.to_thread(self._popular.slate, scene, k, NO_RANKER)
+        at_ms = max(self._newest_event_ms, pc.max(sequence["newest_event_time_ms"]).as_py() or 0)
+        return self._champion.recommend(sequence, scene, k, at_ms + 1)
+
+    async def model_version(self) -> str | None:
+        """The champion this replica serves with."""
+        return self._version
+
+    async def _follow(self) -> None:
+        """Learn what happened, and look for a new champion, for ever."""
+        while True:
+            await asyncio.sleep(WATCH_INTERVAL_S)
+            try:
+                self._learn(await asyncio.to_thread(self._new_events))
+                self._take_over(await asyncio.to_thread(self._load_champion))
+            except Exception:
+                logger.exception("the recommender goes on with what it has")
+
+    def _load_champion(self) -> tuple[str, Recommender] | None:
+        """A champion other than the one held, brought up to date with the archive."""
+        version = self._models.champion
+        if version is None or version == self._version:
+            return None
+        recommender = Recommender.load(
+            self._models.folder_of(version), max_k=self._settings.serve.max_k
+        )
+        kept = [(p, self._checkpoints.progress(p)) for p in self._partitions]
+        self._tail.assign({p: progress.next_offset if progress else 0 for p, progress in kept})
+        events = self._archive.read()
+        known_ms = recommender.ranker.manifest.trained_up_to_ms if recommender.ranker else 0
+        recommender.observe(events.filter(pc.greater(events["event_time_ms"], known_ms)))
+        self._newest_event_ms = pc.max(events["event_time_ms"]).as_py() or 0
+        return version, recommender
+
+    def _take_over(self, loaded: tuple[str, Recommender] | None) -> None:
+        if loaded:
+            self._version, self._champion = loaded
+
+    def _new_events(self) -> pa.Table:
+        batches = self._tail.poll(0.0, MAX_EVENTS_AT_ONCE) if self._champion else []
+        values = [record.value for batch in batches for record in batch.records]
+        return self._codec.decode(values).table
+
+    def _learn(self, events: pa.Table) -> None:
+        if self._champion is None or not events.num_rows:
+            return
+        self._champion.observe(events)
+        newest_ms = pc.max(events["event_time_ms"]).as_py()
+        self._newest_event_ms = max(self._newest_event_ms, newest_ms)

@@ -1,0 +1,118 @@
+"""The whole system in one process tree: broker, Ray, features, stream, serving; up and down."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+from ray_apps.cluster import ray_cluster
+from ray_apps.home import Home
+from ray_apps.run_file import announce, find_running, withdraw
+from ray_apps.serving.app import serving
+from ray_apps.stream import StreamJob
+from reaseq.settings import Settings
+from streams.broker import start_broker
+from streams.features import Features
+from streams.kafka_log import KafkaLog
+from streams.topics import create_topics
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Foundation:
+    """Broker, Ray, topics and feature store run; nothing moves yet."""
+
+    settings: Settings
+    log: KafkaLog
+
+
+@dataclass(frozen=True)
+class System(Foundation):
+    """Everything runs."""
+
+    url: str
+    stream: StreamJob
+
+
+@contextmanager
+def foundation(settings: Settings, say: Say) -> Iterator[Foundation]:
+    """Start broker (unless one is configured), Ray, topics and feature store; stop them at the end.
+
+    Raises ValueError when a system already runs in this home.
+    """
+    home = Home(settings.home)
+    settings.home.mkdir(parents=True, exist_ok=True)
+    found = find_running(settings.home)
+    if found and found[0] == home:
+        raise ValueError(
+            f"a system already runs in {settings.home} (process {found[1].pid}): "
+            "`reaseq down` stops it, or set another home"
+        )
+    with ExitStack() as stack:
+        settings = stack.enter_context(_with_broker(settings, say))
+        log = KafkaLog(settings.kafka)
+        create_topics(log, settings)
+        say("Ray")
+        stack.enter_context(ray_cluster(settings.ray))
+        say("feature store")
+        Features.apply(home.features)
+        yield Foundation(settings, log)
+
+
+@contextmanager
+def system(base: Foundation, say: Say) -> Iterator[System]:
+    """Start stream and serving on a foundation, and announce the system to other commands."""
+    home = Home(base.settings.home)
+    say("sequence shards")
+    stream = StreamJob(base.settings, base.log)
+    try:
+        stream.wait_until_ready()
+        say("HTTP application")
+        with serving(base.settings) as url:
+            announce(home, base.settings.kafka.bootstrap_servers or "", url)
+            try:
+                yield System(base.settings, base.log, url, stream)
+            finally:
+                withdraw(home)
+    finally:
+        stream.stop()
+
+
+@contextmanager
+def _with_broker(settings: Settings, say: Say) -> Iterator[Settings]:
+    """The settings with a broker's address in them, whoever started it."""
+    if settings.kafka.bootstrap_servers:
+        yield settings
+        return
+    say("embedded broker" if settings.kafka.launcher is None else "broker")
+    broker = start_broker(settings.kafka, Home(settings.home).broker)
+    kafka = settings.kafka.model_copy(update={"bootstrap_servers": broker.bootstrap_servers})
+    try:
+        yield settings.model_copy(update={"kafka": kafka})
+    finally:
+        broker.close()
+
+
+def stay_until_told(running: System) -> None:
+    """Return at Ctrl-C or SIGTERM; raise if the stream ends by itself."""
+    try:
+        while True:
+            time.sleep(0.5)
+            running.stream.check()
+    except KeyboardInterrupt:
+        return
+
+
+def unwind_on_sigterm() -> None:
+    """Make SIGTERM end the program the way Ctrl-C does, so that everything started is stopped."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)

@@ -1,0 +1,107 @@
+"""Training rows as tensors: from Arrow columns to the batches that the model eats."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+from reaseq.candidates.padded import PaddedSequences, pad_sequences
+from reaseq.ranker.model import NUM_GAPS, Batch
+from reaseq.ranker.trends import ItemTrends, TrendHistory
+from reaseq.vocabulary import ItemVocabulary
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+_MINUTE_MS = 60_000
+
+_LENGTH_JITTER = 16
+"""Batches mix lengths this far apart, so that an epoch does not always make the same ones."""
+
+
+class TrainingData(NamedTuple):
+    """Orders and the sequences before them. Row i has the labels `offsets[i]:offsets[i + 1]`."""
+
+    sequences: PaddedSequences
+    lengths: Ints
+    label_times_ms: Ints
+    label_codes: Ints
+    offsets: Ints
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def labels(self, rows: Ints) -> tuple[Ints, Ints]:
+        """The labels of `rows` as (position in `rows`, code), one pair a label."""
+        counts = self.offsets[rows + 1] - self.offsets[rows]
+        position = np.repeat(np.arange(len(rows)), counts)
+        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+        return position, self.label_codes[self.offsets[rows][position] + within]
+
+
+def training_data(rows: pa.Table, vocabulary: ItemVocabulary, num_events: int) -> TrainingData:
+    """Training rows: SEQUENCE_SCHEMA as of before the label, `label_time_ms`, `label_item_ids`.
+
+    Null lists (a user without history) count as empty; a row whose labels are all unknown is left
+    out. Raises ValueError when a sequence holds an event at or after its label.
+    """
+    sequences = pad_sequences(rows, vocabulary, num_events)
+    label_times_ms = rows["label_time_ms"].to_numpy()
+    if (sequences.times_ms >= label_times_ms[:, None]).any():
+        raise ValueError("a training row's sequence reaches its label's time: join as of before")
+    codes = vocabulary.encode(pc.list_flatten(rows["label_item_ids"]))
+    parents = pc.list_parent_indices(rows["label_item_ids"]).to_numpy()[codes > 0]
+    num_labels = np.bincount(parents, minlength=rows.num_rows)
+    kept = num_labels > 0
+    known = PaddedSequences(*(array[kept] for array in sequences))
+    lengths = (known.codes > 0).argmax(axis=1)
+    lengths = np.where((known.codes > 0).any(axis=1), known.codes.shape[1] - lengths, 0)
+    offsets = np.append(0, np.cumsum(num_labels[kept]))
+    return TrainingData(known, lengths, label_times_ms[kept], codes[codes > 0], offsets)
+
+
+def trend_history(data: TrainingData, trends: ItemTrends) -> TrendHistory:
+    """The trend features of each day of `data`; afterwards `trends` stands at its end."""
+    times_ms = np.repeat(data.label_times_ms, np.diff(data.offsets))
+    return trends.follow(data.label_codes, times_ms)
+
+
+def to_batch(sequences: PaddedSequences, at_ms_B: Ints, trends_BKN: Floats) -> Batch:
+    """Sequences as they look at `at_ms_B`; trailing columns of nothing but padding are cut off."""
+    used = (sequences.codes > 0).any(axis=0)
+    start = int(used.argmax()) if used.any() else used.size
+    codes, types, times_ms = (torch.from_numpy(array[:, start:]) for array in sequences)
+    return Batch(
+        codes,
+        types,
+        gap_buckets(torch.tensor(at_ms_B)[:, None] - times_ms),
+        torch.from_numpy(trends_BKN),
+    )
+
+
+def gap_buckets(gaps_ms: Tensor) -> Tensor:
+    """floor(log2(1 + minutes)), at most NUM_GAPS - 1. An event from the future counts as now."""
+    minutes = gaps_ms.clamp_min(0).double() / _MINUTE_MS
+    return torch.log2(1 + minutes).floor().long().clamp_max(NUM_GAPS - 1)
+
+
+def epoch_batches(
+    data: TrainingData, batch_size: int, num_batches: int, rng: np.random.Generator
+) -> Iterator[Ints]:
+    """`num_batches` arrays of row numbers, shuffled, of similar sequence length within a batch.
+
+    Similar lengths, so little is spent on padding. Data that is too short for `num_batches` goes
+    round again: workers that train together must make the same number of steps.
+    """
+    by_length = np.argsort(data.lengths + rng.uniform(0, _LENGTH_JITTER, len(data)))
+    starts = np.arange(0, len(data), batch_size)
+    order = np.resize(rng.permutation(starts), num_batches)
+    for start in order:
+        yield by_length[start : start + batch_size]

@@ -1,0 +1,179 @@
+"""The ranking model: target attention of every candidate over the user sequence.
+
+Features, in the order in which they stand below:
+- item representation = trained ID embedding + projection of the item's text vector
+- an event = its item + what was done (event type) + how long ago (time gap in log2 minutes)
+- target attention: every candidate asks the sequence its own question. The answer is a number, not
+  a vector: logit += sum_l softmax_l(score_bcl) * value_bcl, two matrix products a head, so no
+  [B, C, D] tensor exists and the whole catalogue can be scored
+- an attention sink: a slot of value 0, so a candidate may attend to nothing
+- user vector: the sequence pooled twice with weights by event type and gap, an MLP, a dot product
+- repeats: how often and how lately this very candidate is in the sequence
+- trends: recent demand for the candidate, weighed by the user vector's own input
+- item bias
+
+In the line of DIN (Zhou et al., arXiv 1706.06978); the scalar value is our choice.
+
+Shape suffixes: B sequences, L events, C candidates, N items + 1 (by code), D width, E head width,
+K trend windows.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from reaseq.candidates.padded import NUM_EVENT_TYPE_CODES
+from reaseq.ranker.settings import RankerSettings
+
+NUM_GAPS = 24
+"""Time gaps in steps of a factor of 2 from one minute on; the last one begins at 16 years."""
+
+_NEVER = -1e4
+"""A score that softmax turns into 0. Not -inf: a row of nothing but padding would become NaN."""
+
+_NUM_POOLS = 2
+
+
+class Batch(NamedTuple):
+    """Sequences as tensors, padded on the left with code 0."""
+
+    codes: Tensor
+    """[B, L]; 0 is padding."""
+    types: Tensor
+    """[B, L]; see `padded.EVENT_TYPE_CODES`."""
+    gaps: Tensor
+    """[B, L]; see `batches.gap_buckets`."""
+    trends: Tensor
+    """[B, K, N] by code; see `reaseq.ranker.trends`."""
+
+
+class RankerModel(nn.Module):
+    """Logits [B, C] of candidates; softmax over the catalogue is the chance to be ordered next."""
+
+    text: Tensor
+
+    def __init__(self, text_NT: Tensor, settings: RankerSettings) -> None:
+        """`text_NT` holds the text vector of each item by code; row 0 belongs to padding."""
+        super().__init__()
+        num_codes, width = len(text_NT), settings.dimension
+        num_kinds, num_trends = NUM_EVENT_TYPE_CODES * NUM_GAPS, len(settings.trend_half_lives_days)
+        self.register_buffer("text", text_NT, persistent=False)
+        self.id = _embedding(num_codes, width, std=0.02)
+        # A unit text vector spreads over T dimensions: this makes its image about 0.3 a dimension.
+        self.text_projection = nn.Linear(text_NT.shape[1], width, bias=False)
+        nn.init.normal_(self.text_projection.weight, std=0.3 / math.sqrt(width))
+        self.bias = _embedding(num_codes, 1)
+        self.event_type = _embedding(NUM_EVENT_TYPE_CODES, width, std=0.02)
+        self.gap = _embedding(NUM_GAPS, width, std=0.02)
+        self.norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.heads = nn.ModuleList(
+            TargetAttention(width, settings.head_dimension, num_kinds)
+            for _ in range(settings.num_heads)
+        )
+        self.pool_score = _embedding(num_kinds, _NUM_POOLS)
+        self.user = nn.Sequential(
+            nn.Linear(_NUM_POOLS * width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
+        self.trend_weight = nn.Linear(_NUM_POOLS * width, num_trends) if num_trends else None
+        self.repeats = Repeats(num_codes, num_kinds)
+
+    def items(self) -> Tensor:
+        """The representation of every item by code: [N, D]."""
+        projected_ND: Tensor = self.text_projection(self.text)
+        return self.id.weight + projected_ND
+
+    def forward(self, batch: Batch, candidates_C: Tensor, items_ND: Tensor | None = None) -> Tensor:
+        """Logits [B, C] of the candidates' codes. `items_ND` saves computing `items()` again."""
+        items_ND = self.items() if items_ND is None else items_ND
+        items_CD = items_ND[candidates_C]
+        padding_BL = batch.codes == 0
+        kinds_BL = batch.types * NUM_GAPS + batch.gaps
+        events_BLD = self.dropout(
+            self.norm(items_ND[batch.codes]) + self.event_type(batch.types) + self.gap(batch.gaps)
+        )
+        pooled_BP = self._pool(events_BLD, kinds_BL, padding_BL)
+
+        logits_BC: Tensor = self.bias(candidates_C).squeeze(-1) + self.user(pooled_BP) @ items_CD.T
+        for head in self.heads:
+            logits_BC = logits_BC + head(self.norm(items_CD), events_BLD, kinds_BL, padding_BL)
+        logits_BC = logits_BC + self.repeats(batch.codes, kinds_BL, candidates_C)
+        if self.trend_weight is not None:
+            trends_BKC = batch.trends[:, :, candidates_C]
+            weights_BK = self.trend_weight(pooled_BP)
+            logits_BC = logits_BC + torch.einsum("bk,bkc->bc", weights_BK, trends_BKC)
+        return logits_BC
+
+    def _pool(self, events_BLD: Tensor, kinds_BL: Tensor, padding_BL: Tensor) -> Tensor:
+        """The sequence as a few weighted means of its events, side by side: [B, P]."""
+        if not events_BLD.shape[1]:
+            return events_BLD.new_zeros(len(events_BLD), _NUM_POOLS * events_BLD.shape[2])
+        scores_BLP = self.pool_score(kinds_BL).masked_fill(padding_BL[..., None], _NEVER)
+        weights_BLP = scores_BLP.softmax(dim=1) * ~padding_BL[..., None]
+        return torch.einsum("bld,blp->bpd", events_BLD, weights_BLP).flatten(1)
+
+
+class TargetAttention(nn.Module):
+    """One head: a candidate weighs the events by score and adds up their values for it."""
+
+    def __init__(self, width: int, head_width: int, num_kinds: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(width, head_width)
+        self.key = nn.Linear(width, head_width)
+        self.wish = nn.Linear(width, head_width)
+        self.value = nn.Linear(width, head_width)
+        self.kind_score = _embedding(num_kinds, 1)
+        self.sink = nn.Parameter(torch.zeros(()))
+        self.scale = head_width**-0.5
+
+    def forward(
+        self, items_CD: Tensor, events_BLD: Tensor, kinds_BL: Tensor, padding_BL: Tensor
+    ) -> Tensor:
+        """Logits [B, C]: sum_l softmax(score)_bcl value_bcl, the sink taking its share for 0."""
+        query_CE, wish_CE = self.query(items_CD), self.wish(items_CD)
+        key_BLE, value_BLE = self.key(events_BLD), self.value(events_BLD)
+        prior_BL1 = self.kind_score(kinds_BL).masked_fill(padding_BL[..., None], _NEVER)
+        score_BLC = (key_BLE * self.scale) @ query_CE.T + prior_BL1
+        value_BLC = value_BLE @ wish_CE.T
+        sink_B1C = self.sink.expand(len(score_BLC), 1, score_BLC.shape[2])
+        weight_BLC = torch.cat([score_BLC, sink_B1C], dim=1).softmax(dim=1)[:, :-1]
+        logits_BC: Tensor = (weight_BLC * value_BLC).sum(dim=1)
+        return logits_BC
+
+
+class Repeats(nn.Module):
+    """What it means that the candidate itself is in the sequence.
+
+    amount = sum over its events: softplus(weight of (type, gap)) * (1 + weight of item)
+    logit  = exp(a) * log(1 + amount) + b * [amount > 0]
+    """
+
+    def __init__(self, num_codes: int, num_kinds: int) -> None:
+        super().__init__()
+        self.kind_weight = _embedding(num_kinds, 1, mean=-1.0)
+        self.item_weight = _embedding(num_codes, 1)
+        self.log_slope = nn.Parameter(torch.zeros(()))
+        self.step = nn.Parameter(torch.zeros(()))
+
+    def forward(self, codes_BL: Tensor, kinds_BL: Tensor, candidates_C: Tensor) -> Tensor:
+        """Logits [B, C]."""
+        known_BL = codes_BL > 0
+        amount_BL = softplus(self.kind_weight(kinds_BL)) * (1 + self.item_weight(codes_BL))
+        amount_BL = amount_BL.squeeze(-1).clamp_min(0) * known_BL
+        num_codes = self.item_weight.num_embeddings
+        totals_BN = amount_BL.new_zeros(len(codes_BL), num_codes)
+        totals_BC = totals_BN.scatter_add(1, codes_BL, amount_BL)[:, candidates_C]
+        slope = self.log_slope.exp()
+        logits_BC: Tensor = slope * torch.log1p(totals_BC) + self.step * (totals_BC > 0)
+        return logits_BC
+
+
+def _embedding(num: int, width: int, mean: float = 0.0, std: float = 0.0) -> nn.Embedding:
+    embedding = nn.Embedding(num, width)
+    nn.init.normal_(embedding.weight, mean, std)
+    return embedding

@@ -1,0 +1,116 @@
+"""A trained ranker, ready to score: from Arrow sequences to numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+
+from reaseq.candidates.padded import PaddedSequences, pad_sequences
+from reaseq.evaluation.orders import orders_of
+from reaseq.ranker.batches import to_batch
+from reaseq.ranker.folder import ModelManifest, StoredModel, load_model, save_model
+from reaseq.ranker.trends import DAY_MS
+from reaseq.vocabulary import ItemVocabulary
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+_ROWS_AT_ONCE = 16
+"""Rows scored together against the whole catalogue: bounds the attention's [B, L, C] in memory."""
+
+
+class Ranker:
+    """Scores items for user sequences. Not for use from several threads at once."""
+
+    def __init__(self, stored: StoredModel) -> None:
+        self.manifest: ModelManifest = stored.manifest
+        self.vocabulary: ItemVocabulary = stored.vocabulary
+        self._stored = stored
+        self._model = stored.model.eval()
+        self._trends = stored.trends
+        with torch.inference_mode():
+            self._items_ND = self._model.items()
+
+    @classmethod
+    def load(cls, folder: Path) -> Ranker:
+        """Read a model folder. Raises ValueError when it holds no complete model."""
+        return cls(load_model(folder))
+
+    def save(self, folder: Path) -> None:
+        """Write the model folder, with the trends as they stand now."""
+        save_model(folder, self._stored)
+
+    @property
+    def version(self) -> str:
+        """The name of the model."""
+        return self.manifest.version
+
+    def score(self, sequences: pa.Table, at_ms: Ints) -> Floats:
+        """Logits [B, num_items] of the whole vocabulary, in its order.
+
+        `sequences` has B rows of SEQUENCE_SCHEMA; `at_ms` [B] is the moment of the ranking, from
+        which the age of each event is taken.
+        """
+        return self.score_candidates(sequences, at_ms, np.arange(1, len(self.vocabulary) + 1))
+
+    def score_candidates(self, sequences: pa.Table, at_ms: Ints, codes: Ints) -> Floats:
+        """Logits [B, len(codes)] of the items with these codes (see `vocabulary.encode`).
+
+        Code 0, an unknown item, gets -inf.
+        """
+        codes = np.asarray(codes, np.int64)
+        at_ms = np.asarray(at_ms, np.int64)
+        padded = pad_sequences(sequences, self.vocabulary, self.manifest.settings.num_events)
+        scores = np.empty((sequences.num_rows, len(codes)), np.float32)
+        for start in range(0, sequences.num_rows, _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            part = PaddedSequences(*(array[rows] for array in padded))
+            scores[rows] = self._score(part, at_ms[rows], codes)
+        scores[:, codes == 0] = -np.inf
+        return scores
+
+    def observe(self, events: pa.Table) -> None:
+        """Keep the demand for items (`reaseq.ranker.trends`) up to date; weights do not change."""
+        orders = orders_of(events)
+        if orders.num_rows:
+            lists = orders["label_item_ids"]
+            codes = self.vocabulary.encode(pc.list_flatten(lists))
+            times_ms = orders["label_time_ms"].to_numpy()[pc.list_parent_indices(lists).to_numpy()]
+            self._trends.observe(codes, times_ms)
+
+    def over(self, item_ids: Sequence[str]) -> RankerScorer:
+        """This ranker as a scorer over another list of items."""
+        return RankerScorer(self, item_ids)
+
+    def _score(self, padded: PaddedSequences, at_ms: Ints, codes: Ints) -> Floats:
+        days, row_of = np.unique(at_ms // DAY_MS, return_inverse=True)
+        trends = np.stack([self._trends.features(int(day)) for day in days])[row_of]
+        batch = to_batch(padded, at_ms, trends)
+        with torch.inference_mode():
+            logits: Floats = self._model(batch, torch.from_numpy(codes), self._items_ND).numpy()
+        return logits
+
+
+class RankerScorer:
+    """A ranker over a given list of items: what the evaluation asks for.
+
+    An item outside the ranker's vocabulary scores -inf.
+    """
+
+    def __init__(self, ranker: Ranker, item_ids: Sequence[str]) -> None:
+        self.ranker = ranker
+        self._codes = ranker.vocabulary.encode(list(item_ids))
+
+    def score(self, sequences: pa.Table, at_ms: Ints) -> Floats:
+        """[B, len(item_ids)]; see `reaseq.evaluation.prequential.Scorer`."""
+        return self.ranker.score_candidates(sequences, at_ms, self._codes)
+
+    def observe(self, events: pa.Table) -> None:
+        """See `Ranker.observe`."""
+        self.ranker.observe(events)

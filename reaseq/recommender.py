@@ -1,0 +1,217 @@
+"""One request: candidates from several sources, ranked, with the reason for each item.
+
+A plain object; a deployment is a thin shell round it. Whatever is missing (a user's sequence, the
+ranker), the answer is still a slate, and it says by name what it fell back on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from reaseq.candidates.co_occurrence import CoOccurrence
+from reaseq.candidates.nearest import NearestItems
+from reaseq.candidates.popularity import Popularity
+from reaseq.candidates.source import Candidates, CandidateSource
+from reaseq.events import EventType
+from reaseq.ranker.folder import MANIFEST_FILE
+from reaseq.ranker.ranker import Ranker
+from reaseq.schemas import SEQUENCE_SCHEMA
+from reaseq.vocabulary import ItemVocabulary
+
+Ints = npt.NDArray[np.int64]
+
+UNKNOWN_USER = "unknown_user"
+"""Fallback: no event of a known item by this user, so popular items."""
+NO_RANKER = "no_ranker"
+"""Fallback: no model, so popular items."""
+NO_ORDER = "no_order"
+"""Fallback in `post_buy`: the user has bought nothing yet, so candidates as for `guess`."""
+
+
+class Scene(StrEnum):
+    """Where the slate is shown."""
+
+    GUESS = "guess"
+    """The home page: what might this user want now? Things bought before may come again."""
+    POST_BUY = "post_buy"
+    """After a purchase: what goes with the newest order? Its own items are left out."""
+
+
+class SlateItem(NamedTuple):
+    """One item of a slate."""
+
+    item_id: str
+    score: float
+    """The ranker's logit, or the popularity where that was the fallback."""
+    sources: tuple[str, ...]
+    """The candidate sources that proposed it: the reason it is here."""
+
+
+class Slate(NamedTuple):
+    """What one request is answered with, best item first."""
+
+    items: tuple[SlateItem, ...]
+    scene: Scene
+    model_version: str | None
+    """None where no model took part."""
+    fallbacks: tuple[str, ...]
+    """Empty when everything went as it should."""
+
+
+class Recommender:
+    """Candidates → rank → slate.
+
+    `sources` propose, `popularity` proposes too and is the fallback, `ranker` decides. All of them
+    share the `vocabulary`.
+    """
+
+    def __init__(
+        self,
+        vocabulary: ItemVocabulary,
+        sources: Sequence[CandidateSource],
+        popularity: Popularity,
+        ranker: Ranker | None,
+        *,
+        num_candidates: int = 200,
+        max_k: int = 100,
+    ) -> None:
+        """`num_candidates` is per source."""
+        if ranker is not None and ranker.vocabulary != vocabulary:
+            raise ValueError("ranker and candidates have different vocabularies: load one folder")
+        self.vocabulary = vocabulary
+        self.sources = tuple(sources)
+        self.popularity = popularity
+        self.ranker = ranker
+        self.num_candidates = num_candidates
+        self.max_k = max_k
+
+    def recommend(self, sequence: pa.Table | None, scene: str, k: int, at_ms: int) -> Slate:
+        """The slate of `k` items for the one row of `sequence` (SEQUENCE_SCHEMA), or None.
+
+        It is shorter than `k` only where the candidates run out. Raises ValueError for a scene
+        that does not exist and for a `k` outside 1..max_k.
+        """
+        if scene not in list(Scene):
+            raise ValueError(f"no scene {scene!r}; there are {', '.join(Scene)}")
+        if not 1 <= k <= self.max_k:
+            raise ValueError(f"k is {k}; it must lie in 1..{self.max_k}")
+        asked = Scene(scene)
+        row = _Row(sequence, self.vocabulary)
+        order = row.newest_order() if asked is Scene.POST_BUY else None
+        excluded = np.unique(order.codes) if order is not None else np.zeros(0, np.int64)
+        if self.ranker is None:
+            return self._popular(asked, k, excluded, NO_RANKER)
+        if not (row.codes > 0).any():
+            return self._popular(asked, k, excluded, UNKNOWN_USER)
+        drawn = self._draw((order or row).table, excluded)
+        items = self._rank(self.ranker, row.table, drawn, k, at_ms)
+        lacks_order = asked is Scene.POST_BUY and order is None
+        return Slate(items, asked, self.ranker.version, (NO_ORDER,) if lacks_order else ())
+
+    def observe(self, events: pa.Table) -> None:
+        """Learn from applied events (EVENT_SCHEMA): popularity, co-occurrence, demand."""
+        learners = [self.popularity, *self.sources, self.ranker]
+        for learner in learners:
+            if isinstance(learner, Popularity | CoOccurrence | Ranker):
+                learner.observe(events)
+
+    def save(self, folder: Path) -> None:
+        """Write the candidate index, and the ranker if there is one, into one model folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.vocabulary.save(folder)
+        for part in (self.popularity, *self.sources):
+            if isinstance(part, Popularity | CoOccurrence | NearestItems):
+                part.save(folder)
+        if self.ranker is not None:
+            self.ranker.save(folder)
+
+    @classmethod
+    def load(cls, folder: Path, *, num_candidates: int = 200, max_k: int = 100) -> Recommender:
+        """Read a model folder with its candidate index. Without a manifest there is no ranker."""
+        vocabulary = ItemVocabulary.load(folder)
+        ranker = Ranker.load(folder) if (folder / MANIFEST_FILE).exists() else None
+        sources = (CoOccurrence.load(folder, vocabulary), NearestItems.load(folder, vocabulary))
+        popularity = Popularity.load(folder, vocabulary)
+        return cls(
+            vocabulary, sources, popularity, ranker, num_candidates=num_candidates, max_k=max_k
+        )
+
+    def _draw(self, sequence: pa.Table, excluded: Ints) -> dict[int, tuple[str, ...]]:
+        """The sources of each candidate, by code."""
+        drawn: dict[int, tuple[str, ...]] = {}
+        for source in (*self.sources, self.popularity):
+            found: Candidates = source.candidates(sequence, self.num_candidates + len(excluded))
+            for code in found.codes[~np.isin(found.codes, excluded)].tolist():
+                drawn[code] = (*drawn.get(code, ()), found.source)
+        return drawn
+
+    def _rank(
+        self,
+        ranker: Ranker,
+        sequence: pa.Table,
+        drawn: dict[int, tuple[str, ...]],
+        k: int,
+        at_ms: int,
+    ) -> tuple[SlateItem, ...]:
+        codes = np.fromiter(drawn, np.int64, len(drawn))
+        scores = ranker.score_candidates(sequence, np.array([at_ms]), codes)[0]
+        best = np.argsort(-scores, kind="stable")[:k]
+        item_ids = self.vocabulary.decode(codes[best])
+        return tuple(
+            SlateItem(item_id, float(scores[i]), drawn[int(codes[i])])
+            for item_id, i in zip(item_ids, best, strict=True)
+        )
+
+    def _popular(self, scene: Scene, k: int, excluded: Ints, fallback: str) -> Slate:
+        top = self.popularity.top(k + len(excluded))
+        kept = np.flatnonzero(~np.isin(top.codes, excluded))[:k]
+        item_ids = self.vocabulary.decode(top.codes[kept])
+        items = tuple(
+            SlateItem(item_id, float(score), (top.source,))
+            for item_id, score in zip(item_ids, top.scores[kept], strict=True)
+        )
+        return Slate(items, scene, None, (fallback,))
+
+
+class _Row:
+    """The one user of a request: the row as a table, and its items as codes."""
+
+    def __init__(self, sequence: pa.Table | None, vocabulary: ItemVocabulary) -> None:
+        self.table = SEQUENCE_SCHEMA.empty_table() if sequence is None else sequence
+        if self.table.num_rows > 1:
+            raise ValueError("one request is one user: give a table of one row")
+        lists = self.table.num_rows == 1 and self.table["item_ids"][0].is_valid
+        self.item_ids: list[str] = self.table["item_ids"][0].as_py() if lists else []
+        self.codes = vocabulary.encode(self.item_ids)
+        self._vocabulary = vocabulary
+
+    def newest_order(self) -> _Row | None:
+        """The row cut down to what was bought last, at one moment. None: nothing was bought."""
+        if not self.item_ids:
+            return None
+        times_ms = np.array(self.table["event_times_ms"][0].as_py(), np.int64)
+        types = np.array(self.table["event_types"][0].as_py())
+        bought = types == EventType.PURCHASE.value
+        if not bought.any():
+            return None
+        kept = np.flatnonzero(bought & (times_ms == times_ms[bought].max()))
+        return _Row(_take_events(self.table, kept), self._vocabulary)
+
+
+def _take_events(sequence: pa.Table, positions: Ints) -> pa.Table:
+    """The row with only the events at `positions`; columns that are no lists stay as they are."""
+    columns = []
+    for field in sequence.schema:
+        column = sequence[field.name]
+        if pa.types.is_list(field.type):
+            values = column[0].values.take(pa.array(positions))
+            column = pa.array([values.to_pylist()], field.type)
+        columns.append(column)
+    return pa.table(columns, schema=sequence.schema)
