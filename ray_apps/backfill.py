@@ -17,6 +17,9 @@ from streams.features import Features
 
 _PARTITION = "backfill_partition"
 
+_CPUS = 2
+"""Logical CPUs of one merge. Each starts a process that imports Feast, so few at a time is faster."""
+
 
 def backfill_events(
     settings: Settings,
@@ -50,7 +53,7 @@ def backfill_events(
         ray.data.read_parquet(str(events))
         .map_batches(with_partition, batch_format="pyarrow")
         .groupby(_PARTITION, num_partitions=num_partitions)
-        .map_groups(merge_partition, batch_format="pyarrow", concurrency=2)
+        .map_groups(merge_partition, batch_format="pyarrow", num_cpus=_CPUS)
     )
     num_users = 0
     for row in dataset.iter_rows():

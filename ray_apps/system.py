@@ -65,22 +65,26 @@ def foundation(settings: Settings, say: Say) -> Iterator[Foundation]:
 
 
 @contextmanager
-def system(base: Foundation, say: Say) -> Iterator[System]:
-    """Start stream and serving on a foundation, and announce the system to other commands."""
-    home = Home(base.settings.home)
-    say("sequence shards")
-    stream = StreamJob(base.settings, base.log)
+def streaming(base: Foundation) -> Iterator[StreamJob]:
+    """Start the shards on a foundation; stop them at the end."""
+    job = StreamJob(base.settings, base.log)
     try:
-        stream.wait_until_ready()
-        say("HTTP application")
-        with serving(base.settings) as url:
-            announce(home, base.settings.kafka.bootstrap_servers or "", url)
-            try:
-                yield System(base.settings, base.log, url, stream)
-            finally:
-                withdraw(home)
+        job.wait_until_ready()
+        yield job
     finally:
-        stream.stop()
+        job.stop()
+
+
+@contextmanager
+def serving_system(base: Foundation, stream: StreamJob) -> Iterator[System]:
+    """Start the HTTP application beside the stream, and announce the system to other commands."""
+    home = Home(base.settings.home)
+    with serving(base.settings) as url:
+        announce(home, base.settings.kafka.bootstrap_servers or "", url)
+        try:
+            yield System(base.settings, base.log, url, stream)
+        finally:
+            withdraw(home)
 
 
 @contextmanager

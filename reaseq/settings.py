@@ -25,7 +25,7 @@ from reaseq.ranker.settings import RankerSettings
 ENV_PREFIX = "REASEQ_"
 CONFIG_VARIABLE = "REASEQ_CONFIG"
 
-Seconds = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -176,7 +176,7 @@ def load_settings(config: Path | None = None) -> Settings:
     """Read settings from defaults, TOML file and environment.
 
     Raises SettingsError, naming every wrong field, for an unknown key, a wrong value or a config
-    file that is missing or not TOML.
+    file that cannot be read or is not TOML.
     """
     _refuse_unknown_variables()
     file = config or (Path(os.environ[CONFIG_VARIABLE]) if CONFIG_VARIABLE in os.environ else None)
@@ -204,6 +204,8 @@ def _read_toml(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text())
     except FileNotFoundError:
         raise SettingsError(f"config file {file} does not exist") from None
+    except OSError as error:
+        raise SettingsError(f"config file {file} cannot be read: {error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"config file {file} is not valid TOML: {error}") from None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import Protocol
 
 import pyarrow as pa
@@ -13,8 +14,11 @@ from streams.log import Partition
 class CatalogueStore(Protocol):
     """Where item descriptions are kept; `streams.features.Features` in production."""
 
-    def write_items(self, items: pa.Table) -> int:
+    def write_items(self, rows: pa.Table) -> int:
         """Make items (ITEM_SCHEMA) readable, never letting an older description win."""
+
+    def append_items(self, rows: pa.Table, part: str) -> object:
+        """Add descriptions to the offline store; the same `part` again replaces itself."""
 
 
 class CatalogueHandler:
@@ -23,22 +27,28 @@ class CatalogueHandler:
     def __init__(self, store: CatalogueStore) -> None:
         self._store = store
         self._pending: list[pa.Table] = []
+        self._unsaved: dict[Partition, list[pa.Table]] = defaultdict(list)
 
     def restore(self, partition: Partition, rows: pa.Table | None) -> None:
         self._pending = []
 
     def apply(self, partition: Partition, table: pa.Table) -> int:
         self._pending.append(table)
+        self._unsaved[partition].append(table)
         return int(table.num_rows)
 
     def write(self) -> None:
-        items = newest_descriptions(pa.concat_tables(self._pending))
+        items = newest_descriptions(_concat(self._pending))
         self._pending = []
         if items.num_rows:
             self._store.write_items(items)
 
     def checkpoint(self, partition: Partition, part: str) -> None:
-        return None
+        self._store.append_items(_concat(self._unsaved.pop(partition, [])), part)
+
+
+def _concat(tables: list[pa.Table]) -> pa.Table:
+    return pa.concat_tables([ITEM_SCHEMA.empty_table(), *tables])
 
 
 def newest_descriptions(items: pa.Table) -> pa.Table:

@@ -4,8 +4,8 @@ One file a partition. It is written beside the old one and renamed over it, so a
 leaves either the old checkpoint or the new one, never a mixture.
 
 Between two checkpoints a shard reads users it has not met from the online store. What it found is
-noted beside the checkpoint before it writes there, because after a crash the store would answer with
-the lost shard's own writes and the repetition would no longer do what the first run did.
+noted beside the checkpoint before it writes there, because after a crash the store would answer
+with the lost shard's own writes and the repetition would no longer do what the first run did.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class Checkpoints:
         with new.open("rb") as written:
             os.fsync(written.fileno())
         new.replace(file)
+        _sync_folder(self._folder)  # the notes may go only when the new name is there to stay
         self._notes(partition).unlink(missing_ok=True)
 
     def note(self, partition: Partition, rows: pa.Table) -> None:
@@ -91,7 +92,7 @@ class Checkpoints:
             notes.write(framed)
 
     def load(self, partition: Partition) -> Checkpoint | None:
-        """The partition's newest checkpoint, None before the first."""
+        """The partition's newest checkpoint, None before the first. For the shard that goes on."""
         file = self._file(partition)
         if not file.exists():
             return None
@@ -112,13 +113,13 @@ class Checkpoints:
         file = self._notes(partition)
         content = file.read_bytes() if file.exists() else b""
         tables, place = [], 0
-        while place + _FRAME.size <= len(content):
-            (size,) = _FRAME.unpack_from(content, place)
-            message = content[place + _FRAME.size :][:size]
-            if len(message) < size:
-                break  # the crash came while this note was written: nothing was done after it
+        while (message := _message(content, place)) is not None:
             tables.append(pa.ipc.open_stream(message).read_all())
-            place += _FRAME.size + size
+            place += _FRAME.size + len(message)
+        if place < len(content):
+            # A crash came while a note was written: nothing was done after it. The torn piece must
+            # go, or the next note would be read as its missing end.
+            os.truncate(file, place)
         return tables
 
     def _notes(self, partition: Partition) -> Path:
@@ -126,3 +127,22 @@ class Checkpoints:
 
     def _file(self, partition: Partition) -> Path:
         return self._folder / f"{partition.topic}-{partition.index}.parquet"
+
+
+def _message(content: bytes, place: int) -> bytes | None:
+    """The whole message framed at `place`; None at the end, or where it is torn."""
+    start = place + _FRAME.size
+    if start > len(content):
+        return None
+    (size,) = _FRAME.unpack_from(content, place)
+    message = content[start : start + size]
+    return message if len(message) == size else None
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names in a folder as durable as the contents of its files."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

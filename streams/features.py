@@ -18,9 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from feast import FeatureStore
 
-from reaseq.schemas import SEQUENCE_SCHEMA
+from reaseq.schemas import ITEM_SCHEMA, SEQUENCE_SCHEMA
 from streams.feature_stores.guard import GuardedOnlineStore
 from streams.feature_stores.home import OnlineStoreName, apply_definitions, open_store
+from streams.feature_stores.parts import parts
 from streams.feature_stores.views import ITEMS, POPULARITY, SEQUENCES, View
 
 LABEL_SCHEMA = pa.schema(
@@ -98,6 +99,17 @@ class Features:
     def append_items(self, rows: pa.Table, part: str) -> Path:
         """Write item descriptions offline. See `append_sequences`."""
         return self._append(ITEMS, rows, part)
+
+    def catalogue(self) -> pa.Table:
+        """Every item there is, from the offline store: its newest description (ITEM_SCHEMA)."""
+        names = ITEM_SCHEMA.names
+        read = [part.read(names) for part in parts(self.home / "data" / ITEMS.name)]
+        rows = pa.concat_tables([ITEM_SCHEMA.empty_table(), *read]).cast(ITEM_SCHEMA)
+        order = [("item_id", "ascending"), ("event_time_ms", "ascending")]
+        rows = rows.sort_by(order)
+        ids = rows["item_id"].combine_chunks()
+        last = pc.not_equal(ids[:-1], ids[1:]) if len(ids) > 1 else pa.array([], pa.bool_())
+        return rows.filter(pa.concat_arrays([last, pa.array([True] * min(len(ids), 1))]))
 
     def write_popularity(self, rows: pa.Table) -> int:
         """Write popularities (POPULARITY_SCHEMA) online; the newest wins."""

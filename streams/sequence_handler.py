@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reaseq.schemas import SEQUENCE_SCHEMA
+from reaseq.sequences.rows import aligned
 from reaseq.sequences.state import SequenceState
 from streams.log import Partition
 
@@ -26,7 +27,7 @@ class SequenceStore(Protocol):
     def write_sequences(self, rows: pa.Table) -> int:
         """Make rows readable online, never letting an older version replace a newer one."""
 
-    def append_sequences(self, snapshots: pa.Table, part: str) -> None:
+    def append_sequences(self, snapshots: pa.Table, part: str) -> object:
         """Add versions to the offline store; the same `part` again replaces itself."""
 
 
@@ -69,7 +70,7 @@ class SequenceHandler:
         state = self._states[partition]
         newcomers = state.unknown(pc.unique(table["user_id"]).to_pylist())
         if newcomers:
-            rows = self._look_up(newcomers)
+            rows = aligned(self._store.read_sequences(newcomers), newcomers)
             self._journal.note(partition, rows)
             state.load(rows)
         merged = state.merge(table, keep_history=True)
@@ -88,21 +89,6 @@ class SequenceHandler:
         self._store.append_sequences(_concat(self._versions.pop(partition, [])), part)
         self._archive.append(pa.concat_tables(self._events.pop(partition, [])), part)
         return self._states[partition].rows()
-
-    def _look_up(self, user_ids: list[str]) -> pa.Table:
-        """The users' sequences as the store has them; an empty one for those it does not know."""
-        found = self._store.read_sequences(user_ids)
-        absent = sorted(set(user_ids) - set(found["user_id"].to_pylist()))
-        return pa.concat_tables([found, *([_empty_sequences(absent)] if absent else [])])
-
-
-def _empty_sequences(user_ids: list[str]) -> pa.Table:
-    lists: dict[str, list[object]] = {
-        field.name: [] for field in SEQUENCE_SCHEMA if pa.types.is_list(field.type)
-    }
-    numbers = {"newest_event_time_ms": 0, "revision": 0}
-    rows = [{"user_id": user_id, **lists, **numbers} for user_id in user_ids]
-    return pa.Table.from_pylist(rows, schema=SEQUENCE_SCHEMA)
 
 
 def _first_of_each_user(rows: pa.Table) -> pa.Table:

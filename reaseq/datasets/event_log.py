@@ -39,7 +39,9 @@ class EventLog(NamedTuple):
         return self._replace(events=self.events.filter(pc.is_in(self.events["user_id"], users)))
 
 
-def items_of(item_ids: pa.Array, titles: pa.Array, prices: pa.Array, times_ms: pa.Array) -> pa.Table:
+def items_of(
+    item_ids: pa.Array, titles: pa.Array, prices: pa.Array, times_ms: pa.Array
+) -> pa.Table:
     """One description an item: its latest title and price, dated when it was first seen.
 
     Arguments are columns of source rows ordered by time. An item without any title is called by its
@@ -47,7 +49,11 @@ def items_of(item_ids: pa.Array, titles: pa.Array, prices: pa.Array, times_ms: p
     """
     latest: dict[str, dict[str, object]] = {}
     rows = zip(
-        item_ids.to_pylist(), titles.to_pylist(), prices.to_pylist(), times_ms.to_pylist(), strict=True
+        item_ids.to_pylist(),
+        titles.to_pylist(),
+        prices.to_pylist(),
+        times_ms.to_pylist(),
+        strict=True,
     )
     for item_id, title, price, time_ms in rows:
         item = latest.setdefault(

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from reaseq.datasets.columns import content_ids, times_in_ms
 from reaseq.datasets.event_log import EventLog, items_of
-from reaseq.datasets.tabular import content_ids, times_in_ms
 from reaseq.events import EventType
 from reaseq.schemas import EVENT_SCHEMA
 
@@ -24,15 +24,13 @@ def read_online_retail() -> EventLog:
     An invoice line of a known customer is a `purchase`, a cancelled one (its invoice number starts
     with C) a `return`; `value` is quantity times price in pounds, negative for a return. Lines
     without a customer, and corrections that are neither, are left out and counted. The catalogue
-    holds every stock code of the file.
+    holds every stock code of the file, one that was never priced under its code.
     """
     with as_file(files("reaseq.datasets") / "online_retail.parquet") as file:
         lines = pq.read_table(file)
     lines = lines.append_column("event_time_ms", times_in_ms(lines["InvoiceDate"]))
     lines = lines.sort_by([("event_time_ms", "ascending")])
-    items = items_of(
-        lines["StockCode"], lines["Description"], lines["UnitPrice"], lines["event_time_ms"]
-    )
+    items = items_of(lines["StockCode"], _titles(lines), lines["UnitPrice"], lines["event_time_ms"])
     known = lines.filter(pc.is_valid(lines["CustomerID"]))
     cancelled = pc.starts_with(known["InvoiceNo"], "C")
     usable = known.filter(pc.or_(cancelled, pc.greater(known["Quantity"], 0)))
@@ -41,6 +39,12 @@ def read_online_retail() -> EventLog:
         "neither sale nor cancellation": known.num_rows - usable.num_rows,
     }
     return EventLog(_events(usable), items, left_out)
+
+
+def _titles(lines: pa.Table) -> pa.ChunkedArray:
+    """Descriptions of priced lines; on the others the warehouse noted "damaged", "check" or "?"."""
+    nothing = pa.scalar(None, pa.string())
+    return pc.if_else(pc.greater(lines["UnitPrice"], 0), lines["Description"], nothing)
 
 
 def _events(lines: pa.Table) -> pa.Table:

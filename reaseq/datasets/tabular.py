@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from reaseq.datasets.columns import content_ids, identifiers, numbers, texts, times_in_ms
 from reaseq.datasets.event_log import EventLog, items_of
 from reaseq.events import EventType
 from reaseq.schemas import EVENT_SCHEMA
@@ -21,9 +21,6 @@ OPTIONAL = ("event_id", "event_type", "value", "title", "price")
 IDENTITY = ("user_id", "item_id", "event_type", "event_time_ms")
 """What makes an event where the source has no event id."""
 
-SECONDS_BELOW = 100_000_000_000
-"""A whole number below this is a time in seconds (until the year 5138), above it in milliseconds."""
-
 
 def parse_mapping(text: str) -> dict[str, str]:
     """Read "field=column,field=column". Raises ValueError for an unknown field or a wrong shape."""
@@ -33,42 +30,50 @@ def parse_mapping(text: str) -> dict[str, str]:
         if not equals or not column:
             raise ValueError(f"'{pair}' is not field=column")
         if field not in REQUIRED + OPTIONAL:
-            raise ValueError(f"unknown field '{field}': choose among {', '.join(REQUIRED + OPTIONAL)}")
+            raise ValueError(
+                f"unknown field '{field}': choose among {', '.join(REQUIRED + OPTIONAL)}"
+            )
         mapping[field] = column
     return mapping
 
 
-def read_log(file: Path, mapping: Mapping[str, str], types: Mapping[str, str] | None = None) -> EventLog:
+def read_log(
+    file: Path, mapping: Mapping[str, str], types: Mapping[str, str] | None = None
+) -> EventLog:
     """Read a CSV or Parquet file as a log.
 
     `mapping` names the column of each field; a field not named is looked for under its own name.
-    `event_time` may be a timestamp, an ISO 8601 string, or whole seconds or milliseconds since 1970
-    (UTC). Without an `event_type` every row is a purchase; `types` translates foreign type names.
+    `event_time` may be a timestamp, an ISO 8601 string, or seconds or milliseconds since 1970, UTC.
+    Without an `event_type` every row is a purchase; `types` translates foreign type names.
     Without an `event_id` one is made from the row's content, so that reading again gives the same.
 
-    Rows without user, item or readable time are left out and counted. Raises ValueError when a
-    column is missing or an event type is unknown, with what to do.
+    Rows without a usable user, item, time, event id or type are left out and counted. Raises
+    ValueError, saying what to do, when the file or a column cannot be read or a type is unknown.
     """
-    source = _read(file)
-    columns = _columns(source, mapping)
-    events, left_out = _complete(columns, types or {})
-    titles = events["title"] if "title" in events.column_names else pa.nulls(len(events), pa.string())
-    prices = events["price"] if "price" in events.column_names else pa.nulls(len(events))
-    items = items_of(
-        events["item_id"], titles, pc.cast(prices, pa.float64()), events["event_time_ms"]
-    )
-    return EventLog(events.select(EVENT_SCHEMA.names).cast(EVENT_SCHEMA), items, left_out)
+    source = _read(file, mapping)
+    rows, left_out = _usable(_fields(_columns(source, mapping), types or {}))
+    items = items_of(rows["item_id"], rows["title"], rows["price"], rows["event_time_ms"])
+    return EventLog(rows.select(EVENT_SCHEMA.names).cast(EVENT_SCHEMA), items, left_out)
 
 
-def _read(file: Path) -> pa.Table:
-    if not file.exists():
-        raise ValueError(f"{file} does not exist")
+def _read(file: Path, mapping: Mapping[str, str]) -> pa.Table:
+    if not file.is_file():
+        raise ValueError(f"{file} is no file")
     try:
         if file.suffix == ".parquet":
             return pq.read_table(file)
-        return pyarrow.csv.read_csv(file)
-    except pa.ArrowInvalid as error:
+        return pyarrow.csv.read_csv(file, convert_options=_csv_options(mapping))
+    except (pa.ArrowInvalid, OSError) as error:
         raise ValueError(f"{file} cannot be read as CSV or Parquet: {error}") from None
+
+
+def _csv_options(mapping: Mapping[str, str]) -> pyarrow.csv.ConvertOptions:
+    """Read the columns as text: a guessed type would lose the zeros of "00123".
+
+    What CSV files write for a missing value (NULL, NA, NaN …) is missing.
+    """
+    columns = {mapping.get(field, field): pa.string() for field in REQUIRED + OPTIONAL}
+    return pyarrow.csv.ConvertOptions(column_types=columns, strings_can_be_null=True)
 
 
 def _columns(source: pa.Table, mapping: Mapping[str, str]) -> dict[str, pa.ChunkedArray]:
@@ -76,6 +81,8 @@ def _columns(source: pa.Table, mapping: Mapping[str, str]) -> dict[str, pa.Chunk
     columns = {}
     for field in REQUIRED + OPTIONAL:
         column = mapping.get(field, field)
+        if source.column_names.count(column) > 1:
+            raise ValueError(f"the file has two columns '{column}'; rename the wrong one")
         if column in source.column_names:
             columns[field] = source[column]
         elif field in mapping or field in REQUIRED:
@@ -86,79 +93,52 @@ def _columns(source: pa.Table, mapping: Mapping[str, str]) -> dict[str, pa.Chunk
     return columns
 
 
-def _complete(
-    columns: dict[str, pa.ChunkedArray], types: Mapping[str, str]
-) -> tuple[pa.Table, dict[str, int]]:
-    """All fields of an event for every usable row, by time."""
-    times_ms = times_in_ms(columns.pop("event_time"))
-    table = pa.table(
-        {
-            **columns,
-            "user_id": _text(columns["user_id"]),
-            "item_id": _text(columns["item_id"]),
-            "event_time_ms": times_ms,
-            "value": pc.cast(columns["value"], pa.float64())
-            if "value" in columns
-            else pa.nulls(len(times_ms), pa.float64()),
-            "event_type": _event_types(columns.get("event_type"), len(times_ms), types),
-        }
-    )
+def _fields(columns: dict[str, pa.ChunkedArray], types: Mapping[str, str]) -> pa.Table:
+    """All fields of an event and its item for every row; a missing column is a column of nulls."""
+    missing = pa.nulls(len(columns["event_time"]))
+    fields = {
+        "user_id": identifiers(columns["user_id"], "user_id"),
+        "item_id": identifiers(columns["item_id"], "item_id"),
+        "event_time_ms": times_in_ms(columns["event_time"]),
+        "event_type": _event_types(columns.get("event_type"), len(missing), types),
+        "value": numbers(columns.get("value", missing), "value"),
+        "title": texts(columns.get("title", missing), "title"),
+        "price": numbers(columns.get("price", missing), "price"),
+    }
+    if "event_id" in columns:
+        fields["event_id"] = identifiers(columns["event_id"], "event_id")
+    return pa.table(fields)
+
+
+def _usable(rows: pa.Table) -> tuple[pa.Table, dict[str, int]]:
+    """The rows that are events, by time and with an id each, and how many others lack what."""
+    needed = [*IDENTITY, *({"event_id"} & set(rows.column_names))]
     left_out = {}
-    for field in ("user_id", "item_id", "event_time_ms"):
-        usable = table.filter(pc.is_valid(table[field]))
-        left_out[f"without {field}"] = table.num_rows - usable.num_rows
-        table = usable
-    table = table.sort_by([("event_time_ms", "ascending")])
-    if "event_id" not in columns:
-        table = table.append_column("event_id", content_ids(*(table[name] for name in IDENTITY)))
-    else:
-        table = table.set_column(
-            table.column_names.index("event_id"), "event_id", _text(table["event_id"])
-        )
-    return table, left_out
-
-
-def times_in_ms(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column of times as milliseconds since 1970 UTC; null where it cannot be read."""
-    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        return pc.cast(pc.cast(column, pa.timestamp("ms"), safe=False), pa.int64())
-    if pa.types.is_integer(column.type):
-        whole = pc.cast(column, pa.int64())
-        return pc.if_else(pc.less(whole, SECONDS_BELOW), pc.multiply(whole, 1000), whole)
-    if pa.types.is_string(column.type):
-        return times_in_ms(pc.cast(column, pa.timestamp("ms", tz="UTC")))
-    raise ValueError(f"event_time is {column.type}; give a timestamp, an ISO 8601 string or an integer")
-
-
-def content_ids(*columns: pa.ChunkedArray) -> pa.Array:
-    """Ids "a/b/…#n" made from the columns, numbered from 0 where several rows share them all."""
-    base = pc.binary_join_element_wise(*(pc.cast(c, pa.string()) for c in columns), "/")
-    seen: dict[str, int] = {}
-    numbers = np.empty(len(base), dtype=np.int64)
-    for place, name in enumerate(base.to_pylist()):
-        numbers[place] = seen[name] = seen.get(name, -1) + 1
-    return pc.binary_join_element_wise(base, pc.cast(pa.array(numbers), pa.string()), "#")
+    for field in needed:
+        usable = rows.filter(pc.is_valid(rows[field]))
+        left_out[f"without a usable {field}"] = rows.num_rows - usable.num_rows
+        rows = usable
+    rows = rows.sort_by([("event_time_ms", "ascending")])
+    if "event_id" not in needed:
+        rows = rows.append_column("event_id", content_ids(*(rows[name] for name in IDENTITY)))
+    return rows, left_out
 
 
 def _event_types(
     column: pa.ChunkedArray | None, num_rows: int, types: Mapping[str, str]
-) -> pa.Array | pa.ChunkedArray:
+) -> pa.Array:
+    known = [event_type.value for event_type in EventType]
+    for target in types.values():
+        if target not in known:
+            raise ValueError(f"--types: '{target}' is none of {', '.join(known)}")
     if column is None:
         return pa.repeat(EventType.PURCHASE.value, num_rows)
-    found = pc.utf8_lower(_text(column))
-    wanted = {source.lower(): target for source, target in types.items()}
-    known = [event_type.value for event_type in EventType]
-    for name in pc.unique(found).to_pylist():
-        if wanted.get(name, name) not in known:
+    wanted = {name: name for name in known} | {name.lower(): types[name] for name in types}
+    names = pc.utf8_lower(texts(column, "event_type")).to_pylist()
+    for name in dict.fromkeys(names):
+        if name is not None and name not in wanted:
             raise ValueError(
                 f"unknown event type '{name}': translate it with --types {name}=TYPE, "
                 f"where TYPE is one of {', '.join(known)}"
             )
-    names = [wanted.get(name, name) for name in found.to_pylist()]
-    return pa.array(names, pa.string())
-
-
-def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Identifiers as text; an empty one is as good as none."""
-    text = pc.cast(column, pa.string())
-    return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+    return pa.array([wanted.get(name) for name in names], pa.string())

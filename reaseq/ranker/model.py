@@ -62,6 +62,7 @@ class RankerModel(nn.Module):
         super().__init__()
         num_codes, width = len(text_NT), settings.dimension
         num_kinds, num_trends = NUM_EVENT_TYPE_CODES * NUM_GAPS, len(settings.trend_half_lives_days)
+        self.settings = settings
         self.register_buffer("text", text_NT, persistent=False)
         self.id = _embedding(num_codes, width, std=0.02)
         # A unit text vector spreads over T dimensions: this makes its image about 0.3 a dimension.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,15 @@ import torch
 from reaseq.candidates.padded import PaddedSequences, pad_sequences
 from reaseq.evaluation.orders import orders_of
 from reaseq.ranker.batches import to_batch
-from reaseq.ranker.folder import ModelManifest, StoredModel, load_model, save_model
-from reaseq.ranker.trends import DAY_MS
+from reaseq.ranker.folder import (
+    ModelManifest,
+    StoredModel,
+    library_versions,
+    load_model,
+    save_model,
+)
+from reaseq.ranker.model import RankerModel
+from reaseq.ranker.trends import DAY_MS, ItemTrends
 from reaseq.vocabulary import ItemVocabulary
 
 Ints = npt.NDArray[np.int64]
@@ -36,6 +44,33 @@ class Ranker:
         self._trends = stored.trends
         with torch.inference_mode():
             self._items_ND = self._model.items()
+
+    @classmethod
+    def of(
+        cls,
+        model: RankerModel,
+        vocabulary: ItemVocabulary,
+        trends: ItemTrends | None = None,
+        *,
+        version: str = "unversioned",
+        trained_up_to_ms: int = 0,
+        feature_service: str = "ranker_v1",
+        metrics: Mapping[str, float] | None = None,
+    ) -> Ranker:
+        """A ranker straight from `fit`; `trends` as `order_trends` gave it, None starts afresh."""
+        settings = model.settings
+        manifest = ModelManifest(
+            version=version,
+            created_at=datetime.now(UTC),
+            trained_up_to_ms=trained_up_to_ms,
+            settings=settings,
+            feature_service=feature_service,
+            num_items=len(vocabulary),
+            metrics=dict(metrics or {}),
+            libraries=library_versions(),
+        )
+        trends = trends or ItemTrends(len(vocabulary), settings.trend_half_lives_days)
+        return cls(StoredModel(manifest, model, vocabulary, trends))
 
     @classmethod
     def load(cls, folder: Path) -> Ranker:

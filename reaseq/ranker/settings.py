@@ -38,7 +38,7 @@ class RankerSettings(BaseModel):
     """Items drawn uniformly for each batch, beside the batch's own labels."""
     learning_rate: Positive = 2e-3
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-    example_half_life_days: Positive = 60.0
+    example_half_life_days: Positive = 120.0
     """An order this much older than the newest one counts half."""
     order_size_power: Annotated[float, Field(ge=0, le=1)] = 0.5
     """An order of n items weighs n to this power: 1 weighs items alike, 0 weighs orders alike."""

@@ -145,6 +145,11 @@ class SequenceState:
         """All sequences as rows of SEQUENCE_SCHEMA."""
         return self._rows(self._columns, np.arange(len(self), dtype=np.int64))
 
+    def rows_of(self, user_ids: list[str]) -> pa.Table:
+        """The sequences of users this state holds, in the order asked for (SEQUENCE_SCHEMA)."""
+        assert not self.unknown(user_ids), "rows_of takes users the state holds"
+        return self._rows(self._columns, self._users.encode(pa.array(user_ids, pa.string())))
+
     def _merge_columns(self, columns: EventColumns, keep_history: bool) -> MergeResult:
         self._hash_new_items()
         changed = np.zeros(len(self._columns.lengths), dtype=np.bool_)

@@ -14,9 +14,10 @@ Row = tuple[str, str, str, int]
 
 def events_of(rows: list[Row]) -> pa.Table:
     """Events from (user, item, type, time)."""
+    names = ["user_id", "item_id", "event_type", "event_time_ms"]
     records = [
-        dict(event_id=str(i), user_id=u, item_id=item, event_type=kind, event_time_ms=t, value=None)
-        for i, (u, item, kind, t) in enumerate(rows)
+        dict(zip(names, row, strict=True)) | {"event_id": str(i), "value": None}
+        for i, row in enumerate(rows)
     ]
     return pa.Table.from_pylist(records, schema=EVENT_SCHEMA)
 

@@ -103,7 +103,7 @@ def test_learners_observe_and_others_need_not() -> None:
     """Events reach the scorers that learn online."""
     fixed = Fixed([1, 2, 3, 4])
     evaluation = PrequentialEvaluation(ITEMS, {"fixed": fixed, "unteachable": Unteachable()})
-    event = {name: "x" for name in EVENT_SCHEMA.names} | {"event_time_ms": 1, "value": None}
+    event = dict.fromkeys(EVENT_SCHEMA.names, "x") | {"event_time_ms": 1, "value": None}
     evaluation.observe(pa.Table.from_pylist([event], schema=EVENT_SCHEMA))
     assert fixed.num_observed == 1
 

@@ -1,0 +1,62 @@
+"""Champion against challenger on held-out time: both see a week neither was trained on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pyarrow.compute as pc
+
+from ray_apps.home import Home
+from ray_apps.models import Models
+from reaseq.evaluation.blocks import blocks_of
+from reaseq.evaluation.orders import orders_of
+from reaseq.evaluation.prequential import PrequentialEvaluation, Quality
+from reaseq.recommender import Recommender
+from streams.event_archive import EventArchive
+from streams.features import Features
+
+ORDERS_AT_ONCE = 256
+"""Orders ranked between two updates of what is in demand; a few hours of a small shop."""
+
+
+class Verdict(NamedTuple):
+    """Which of two models ranks better on `[start_ms, end_ms)`, by NDCG; a tie keeps the champion."""
+
+    champion: Quality
+    challenger: Quality
+    start_ms: int
+    end_ms: int
+
+    @property
+    def challenger_wins(self) -> bool:
+        """Whether to promote."""
+        return self.challenger.ndcg > self.champion.ndcg
+
+
+def compare(home: Home, champion: str, challenger: str, start_ms: int, end_ms: int) -> Verdict:
+    """Rank every order of a known user in `[start_ms, end_ms)` with both models.
+
+    Sequences come from the point-in-time join, as of just before each order.
+    """
+    models = Models(home.models)
+    events = EventArchive(home.events).read(end_ms)
+    contenders = {}
+    features = Features.open(home.features)
+    item_ids = sorted(features.catalogue()["item_id"].to_pylist())
+    for name, version in (("champion", champion), ("challenger", challenger)):
+        recommender = Recommender.load(models.folder_of(version))
+        ranker = recommender.ranker
+        assert ranker is not None
+        times_ms = events["event_time_ms"]
+        unseen = pc.greater(times_ms, ranker.manifest.trained_up_to_ms)
+        ranker.observe(events.filter(pc.and_(unseen, pc.less(times_ms, start_ms))))
+        contenders[name] = ranker.over(item_ids)
+    evaluation = PrequentialEvaluation(item_ids, contenders)
+    window = events.filter(pc.greater_equal(events["event_time_ms"], start_ms))
+    for block in blocks_of(window, ORDERS_AT_ONCE):
+        orders = orders_of(block)
+        if orders.num_rows:
+            evaluation.score(features.training_rows(orders), orders)
+        evaluation.observe(block)
+    report = evaluation.report()
+    return Verdict(report["champion"], report["challenger"], start_ms, end_ms)

@@ -1,0 +1,81 @@
+"""`reaseq.ranker.batches`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+
+from reaseq.candidates.padded import pad_sequences
+from reaseq.ranker.batches import epoch_batches, gap_buckets, to_batch, training_data
+from reaseq.ranker.model import NUM_GAPS
+from reaseq.vocabulary import ItemVocabulary
+
+ITEMS = ItemVocabulary(["a", "b", "c"])
+MINUTE_MS = 60_000
+
+
+def rows_of(*rows: tuple[list[str] | None, list[int] | None, int, list[str]]) -> pa.Table:
+    """Training rows from (items, times, label time, labels)."""
+    items, times, label_times, labels = zip(*rows, strict=True)
+    kinds = [None if row is None else ["purchase"] * len(row) for row in items]
+    return pa.table(
+        {
+            "item_ids": pa.array(items, pa.list_(pa.string())),
+            "event_types": pa.array(kinds, pa.list_(pa.string())),
+            "event_times_ms": pa.array(times, pa.list_(pa.int64())),
+            "label_time_ms": pa.array(label_times, pa.int64()),
+            "label_item_ids": pa.array(labels, pa.list_(pa.string())),
+        }
+    )
+
+
+def test_rows_keep_their_known_labels() -> None:
+    """Unknown labels go; a row that has no other goes with them; null lists are empty."""
+    data = training_data(
+        rows_of(
+            (["a", "b"], [1, 2], 9, ["c", "x"]),
+            (["a"], [1], 9, ["x"]),
+            (None, None, 7, ["a", "b"]),
+        ),
+        ITEMS,
+        100,
+    )
+    assert len(data) == 2
+    assert data.lengths.tolist() == [2, 0]
+    assert data.label_times_ms.tolist() == [9, 7]
+    position, codes = data.labels(np.array([1, 0]))
+    assert (position.tolist(), codes.tolist()) == ([0, 0, 1], [1, 2, 3])
+
+
+def test_a_row_that_holds_its_own_label_is_refused() -> None:
+    """An event at the label's time may be the label."""
+    with pytest.raises(ValueError, match="as of before"):
+        training_data(rows_of((["a"], [9], 9, ["a"])), ITEMS, 100)
+
+
+def test_gaps_count_in_powers_of_two_of_minutes() -> None:
+    """Now, one, three and seven minutes; then for ever; the future counts as now."""
+    minutes = torch.tensor([0, 1, 3, 7, 10**12, -5])
+    assert gap_buckets(minutes * MINUTE_MS).tolist() == [0, 1, 2, 3, NUM_GAPS - 1, 0]
+
+
+def test_a_batch_is_as_long_as_its_longest_sequence() -> None:
+    """Columns of nothing but padding are cut; nothing else is."""
+    rows = rows_of(*[(["a"] * n, list(range(n)), 10**6, ["a"]) for n in (5, 2, 0)])
+    padded = pad_sequences(rows, ITEMS, 100)
+    short = type(padded)(*(array[1:] for array in padded))
+    batch = to_batch(short, np.array([10**6, 10**6]), np.zeros((2, 1, 4), np.float32))
+    assert batch.codes.tolist() == [[1, 1], [0, 0]]
+    empty = type(padded)(*(array[2:] for array in padded))
+    assert to_batch(empty, np.array([1]), np.zeros((1, 1, 4), np.float32)).codes.shape == (1, 0)
+
+
+def test_an_epoch_holds_every_row_once() -> None:
+    """And goes round again when more batches are asked for than there are."""
+    rows = rows_of(*[(["a"], [1], 9, ["a"]) for _ in range(7)])
+    data = training_data(rows, ITEMS, 100)
+    seen = list(epoch_batches(data, 3, 3, np.random.default_rng(0)))
+    assert sorted(np.concatenate(seen).tolist()) == list(range(7))
+    assert len(list(epoch_batches(data, 3, 8, np.random.default_rng(0)))) == 8
