@@ -1,4 +1,4 @@
-"""The backfill as a Ray Data job: Parquet in, users hashed into partitions, one merge a partition."""
+"""The backfill as a Ray Data job: Parquet in, users hashed into parts, one merge a part."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from streams.features import Features
 _PARTITION = "backfill_partition"
 
 _CPUS = 2
-"""Logical CPUs of one merge. Each starts a process that imports Feast, so few at a time is faster."""
+"""Logical CPUs of one merge. Each starts a process that imports Feast: few at a time is faster."""
 
 
 def backfill_events(

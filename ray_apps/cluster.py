@@ -58,6 +58,8 @@ def _start_private(settings: RaySettings, folder: Path) -> None:
         logging_level=logging.ERROR,
         configure_logging=True,
         _temp_dir=str(folder),
+        # One per slot: with the default, one per core, Ray warns at every start.
+        _system_config={"worker_maximum_startup_concurrency": settings.num_cpus},
     )
 
 

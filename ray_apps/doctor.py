@@ -51,7 +51,9 @@ def examine(settings: Settings) -> list[Finding]:
 def _python(_: Settings) -> Finding:
     found = ".".join(map(str, sys.version_info[:3]))
     is_well = sys.version_info[:2] == (3, 11)
-    return Finding("Python", is_well, found, "use Python 3.11: the pinned packages are built for it")
+    return Finding(
+        "Python", is_well, found, "use Python 3.11: the pinned packages are built for it"
+    )
 
 
 def _packages(_: Settings) -> Finding:

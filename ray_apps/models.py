@@ -38,7 +38,9 @@ class Models:
     def promote(self, version: str) -> None:
         """Make a version champion. Raises ValueError when there is no such version."""
         if version not in self.versions():
-            raise ValueError(f"no model {version}; there are {', '.join(self.versions()) or 'none'}")
+            raise ValueError(
+                f"no model {version}; there are {', '.join(self.versions()) or 'none'}"
+            )
         new = self._pointer.with_suffix(f".{os.getpid()}.new")
         new.write_text(version)
         new.replace(self._pointer)

@@ -24,7 +24,7 @@ class Running(msgspec.Struct, frozen=True):
     def alive(self) -> bool:
         """Whether that very process still runs."""
         try:
-            return psutil.Process(self.pid).create_time() == self.process_started_s
+            return bool(psutil.Process(self.pid).create_time() == self.process_started_s)
         except psutil.NoSuchProcess:
             return False
 

@@ -19,7 +19,7 @@ class PartitionStatus(msgspec.Struct):
     """One partition as its shard last checkpointed it."""
 
     topic: str
-    index: int
+    number: int
     end_offset: int
     next_offset: int
     num_records: int = 0
@@ -74,7 +74,7 @@ def _partitions(
     now_ms = time.time() * 1000
     found = []
     for partition in partitions:
-        status = PartitionStatus(partition.topic, partition.index, ends[partition], 0)
+        status = PartitionStatus(partition.topic, partition.number, ends[partition], 0)
         progress = checkpoints.progress(partition)
         if progress:
             status.next_offset = progress.next_offset

@@ -186,6 +186,6 @@ def _describe_shards(settings: Settings, log: Log) -> list[dict[str, Any]]:
     hands = deal(log.partitions(settings.topics.events), settings.stream.num_shards)
     hands.append(log.partitions(settings.topics.items))
     return [
-        {"shard": number, "topic": hand[0].topic, "partitions": [p.index for p in hand]}
+        {"shard": number, "topic": hand[0].topic, "partitions": [p.number for p in hand]}
         for number, hand in enumerate(hands)
     ]

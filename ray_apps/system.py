@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
 from ray_apps.cluster import ray_cluster
 from ray_apps.home import Home
+from ray_apps.quiet import native_output_to
 from ray_apps.run_file import announce, find_running, withdraw
 from ray_apps.serving.app import serving
 from ray_apps.stream import StreamJob
@@ -46,7 +47,7 @@ def foundation(settings: Settings, say: Say) -> Iterator[Foundation]:
     Raises ValueError when a system already runs in this home.
     """
     home = Home(settings.home)
-    settings.home.mkdir(parents=True, exist_ok=True)
+    native_output_to(settings.home / "native.log")
     found = find_running(settings.home)
     if found and found[0] == home:
         raise ValueError(
@@ -95,21 +96,25 @@ def _with_broker(settings: Settings, say: Say) -> Iterator[Settings]:
         return
     say("embedded broker" if settings.kafka.launcher is None else "broker")
     broker = start_broker(settings.kafka, Home(settings.home).broker)
-    kafka = settings.kafka.model_copy(update={"bootstrap_servers": broker.bootstrap_servers})
     try:
-        yield settings.model_copy(update={"kafka": kafka})
+        yield settings.model_copy(update={"kafka": broker.reached_by(settings.kafka)})
     finally:
         broker.close()
 
 
-def stay_until_told(running: System) -> None:
+def stay_until_told(stream: StreamJob) -> None:
     """Return at Ctrl-C or SIGTERM; raise if the stream ends by itself."""
-    try:
+    with suppress(KeyboardInterrupt):
         while True:
             time.sleep(0.5)
-            running.stream.check()
-    except KeyboardInterrupt:
-        return
+            stream.check()
+
+
+def wait_for_interrupt() -> None:
+    """Return at Ctrl-C or SIGTERM."""
+    with suppress(KeyboardInterrupt):
+        while True:
+            time.sleep(3600)
 
 
 def unwind_on_sigterm() -> None:

@@ -52,6 +52,9 @@ class KafkaSettings(Section):
     ssl_cafile: Path | None = None
     connect_timeout_s: Seconds = 15.0
     """A broker that has not answered by then is called unreachable."""
+    idle_pause_ms: Annotated[int, Field(ge=0)] = 0
+    """Pause after an empty fetch, for a broker that answers it at once instead of waiting for
+    records, as the embedded one does: a reader would spin."""
     num_partitions: Count = 4
     """Partitions of the event topic. A user lives in one partition: key = user_id."""
     replication_factor: Count = 1

@@ -1,1 +1,1 @@
-"""The log and the features: Kafka adapters, codecs, shards, dead letters, replay, the Feast sink."""
+"""The log and the features: Kafka adapters, codecs, shards, replay, the Feast sink."""

@@ -1,7 +1,7 @@
 """History from a table into the features, by the same merge as the stream and without the log.
 
-Run it before the stream starts, or stop the stream first: a shard that already holds a user does not
-look again what a backfill wrote beneath it.
+Run it before the stream starts, or stop the stream first: a shard that already holds a user does
+not look again what a backfill wrote beneath it.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ class Checkpoints:
         return self._file(partition).with_suffix(".notes")
 
     def _file(self, partition: Partition) -> Path:
-        return self._folder / f"{partition.topic}-{partition.index}.parquet"
+        return self._folder / f"{partition.topic}-{partition.number}.parquet"
 
 
 def _message(content: bytes, place: int) -> bytes | None:

@@ -51,7 +51,7 @@ class DeadLetters:
         headers = [
             (REASON, reason[:MAX_REASON_CHARACTERS].encode()),
             (SOURCE_TOPIC, source.topic.encode()),
-            (SOURCE_PARTITION, str(source.index).encode()),
+            (SOURCE_PARTITION, str(source.number).encode()),
             (SOURCE_OFFSET, str(record.offset).encode()),
         ]
         self._writer.send(self._topic, record.value or b"", record.key, headers)

@@ -1,4 +1,4 @@
-"""All events the shards have taken in, as Parquet: labels for training, statistics, batch checks."""
+"""All events the shards have taken in, as Parquet: for labels, statistics, batch checks."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ class Features:
         rows = rows.sort_by(order)
         ids = rows["item_id"].combine_chunks()
         last = pc.not_equal(ids[:-1], ids[1:]) if len(ids) > 1 else pa.array([], pa.bool_())
-        return rows.filter(pa.concat_arrays([last, pa.array([True] * min(len(ids), 1))]))
+        return rows.filter(pa.concat_arrays([last, pa.repeat(True, min(len(ids), 1))]))
 
     def write_popularity(self, rows: pa.Table) -> int:
         """Write popularities (POPULARITY_SCHEMA) online; the newest wins."""

@@ -7,6 +7,7 @@ joined, so no rebalance ever moves a partition, and no broker transaction is nee
 from __future__ import annotations
 
 import logging
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -86,6 +87,7 @@ class KafkaLog:
 
 class _KafkaReader:
     def __init__(self, settings: KafkaSettings, name: str) -> None:
+        self._idle_pause_s = settings.idle_pause_ms / 1000
         with _explained(settings):
             self._consumer = KafkaConsumer(
                 **_connection(settings),
@@ -107,7 +109,7 @@ class _KafkaReader:
             there = min(max(position, first[place]), end[place])
             if there != position:
                 warnings.warn(
-                    f"{partition.topic}[{partition.index}] holds offsets {first[place]} to "
+                    f"{partition.topic}[{partition.number}] holds offsets {first[place]} to "
                     f"{end[place]}, not {position}: going on from {there}",
                     stacklevel=2,
                 )
@@ -116,7 +118,7 @@ class _KafkaReader:
         return taken
 
     def poll(self, timeout_s: float, max_records: int) -> list[Batch]:
-        polled = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=max_records)
+        polled = self._poll(int(timeout_s * 1000), max_records)
         return [
             Batch(
                 Partition(place.topic, place.partition),
@@ -126,6 +128,16 @@ class _KafkaReader:
             for place, records in polled.items()
             if records
         ]
+
+    def _poll(self, timeout_ms: int, max_records: int) -> Any:
+        if not self._idle_pause_s:
+            return self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
+        deadline = time.monotonic() + timeout_ms / 1000
+        while not (polled := self._consumer.poll(timeout_ms=0, max_records=max_records)):
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(self._idle_pause_s)
+        return polled
 
     def end_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         ends = self._consumer.end_offsets([TopicPartition(*p) for p in partitions])

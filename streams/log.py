@@ -1,7 +1,7 @@
 """The log as the rest of reaseq sees it: a few small ports, so that a vendor stays an adapter.
 
-`streams.kafka_log` speaks to a real broker, `streams.memory_log` is the fake for tests; one contract
-suite runs on both.
+`streams.kafka_log` speaks to a real broker, `streams.memory_log` is the fake for tests; one
+contract suite runs on both.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class Partition(NamedTuple):
     """One partition of one topic."""
 
     topic: str
-    index: int
+    number: int
 
 
 class Record(NamedTuple):

@@ -35,4 +35,4 @@ def replay(
             progress(FLUSH_EVERY)
     writer.flush()
     progress(rows.num_rows % FLUSH_EVERY)
-    return rows.num_rows
+    return int(rows.num_rows)

@@ -92,7 +92,7 @@ class SequenceHandler:
 
 
 def _first_of_each_user(rows: pa.Table) -> pa.Table:
-    """A note outlives its checkpoint when the crash falls between the two: the state comes first."""
+    """A note outlives its checkpoint when a crash falls between the two: the state goes first."""
     users = rows["user_id"].to_pylist()
     first = {user_id: place for place, user_id in reversed(list(enumerate(users)))}
     return rows.take(sorted(first.values()))

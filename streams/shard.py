@@ -139,7 +139,7 @@ class Shard:
         kept = self._checkpoints.progress(partition)
         assert kept is not None, "restore saves a first checkpoint"
         now = self._progress[partition]
-        part = f"{partition.topic}-{partition.index}-{now.epoch}-{kept.next_offset:020d}"
+        part = f"{partition.topic}-{partition.number}-{now.epoch}-{kept.next_offset:020d}"
         rows = self._handler.checkpoint(partition, part)
         p50_ms, p99_ms = np.percentile(self._freshness_ms, [50, 99])
         progress = msgspec.structs.replace(

@@ -15,10 +15,9 @@ import httpx
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reaseq.evaluation.blocks import blocks_of
+from reaseq.evaluation.blocks import blocks_of, score_block
 from reaseq.evaluation.orders import orders_of
 from reaseq.evaluation.prequential import PrequentialEvaluation
-from reaseq.sequences.rows import aligned
 from reaseq.sequences.state import SequenceState
 from reaseq.settings import Settings
 from streams.codec import event_codec
@@ -60,11 +59,10 @@ class PrequentialStream:
         self.recommend_ms: list[float] = []
 
     def run(self, events: pa.Table, on_sent: Callable[[int], None]) -> None:
-        """Stream `events` (EVENT_SCHEMA, by time). Raises RuntimeError when features fall behind."""
+        """Stream `events` (EVENT_SCHEMA, by time); RuntimeError when features fall behind."""
         for block in blocks_of(events, ORDERS_PER_BLOCK):
             self._score(block)
             self._send(block)
-            self._evaluation.observe(block)
             self._ask(block)
             on_sent(block.num_rows)
 
@@ -75,11 +73,8 @@ class PrequentialStream:
 
     def _score(self, block: pa.Table) -> None:
         """Rank for everybody who orders in the block, from the features as they are before it."""
-        orders = orders_of(block)
-        if not orders.num_rows:
-            return
-        found = self._features.read_sequences(pc.unique(orders["user_id"]).to_pylist())
-        self._evaluation.score(aligned(found, orders["user_id"].to_pylist()), orders)
+        buyers = pc.unique(orders_of(block)["user_id"]).to_pylist()
+        score_block(self._evaluation, self._features.read_sequences(buyers), block)
 
     def _send(self, block: pa.Table) -> None:
         """Send the block shuffled and with some events twice, and wait until it is readable."""
@@ -108,7 +103,9 @@ class PrequentialStream:
 
     def _wait_until_readable(self, sent_at: dict[str, float]) -> None:
         rows = self._expected.rows_of(list(sent_at))
-        waiting = dict(zip(rows["user_id"].to_pylist(), rows["event_keys"].to_pylist(), strict=True))
+        waiting = dict(
+            zip(rows["user_id"].to_pylist(), rows["event_keys"].to_pylist(), strict=True)
+        )
         deadline = time.monotonic() + VISIBLE_TIMEOUT_S
         while waiting:
             found = self._features.read_sequences(list(waiting))

@@ -1,4 +1,4 @@
-"""Stages of a long command on the console: a spinner or a bar while one runs, its time when done."""
+"""Stages of a long command on the console: a bar while one runs, its time when done."""
 
 from __future__ import annotations
 

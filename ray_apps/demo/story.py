@@ -43,7 +43,7 @@ from ray_apps.training.train import train_model
 from reaseq.candidates.co_occurrence import CoOccurrence
 from reaseq.candidates.popularity import Popularity
 from reaseq.datasets.event_log import EventLog
-from reaseq.evaluation.prequential import PrequentialEvaluation
+from reaseq.evaluation.prequential import PrequentialEvaluation, Scorer
 from reaseq.ranker.folder import ModelManifest
 from reaseq.ranker.ranker import RankerScorer
 from reaseq.recommender import Recommender
@@ -53,7 +53,7 @@ from reaseq.vocabulary import ItemVocabulary
 from streams.codec import item_codec
 from streams.dead_letters import read_dead_letter
 from streams.features import Features
-from streams.log import LogError
+from streams.log import LogError, Partition
 from streams.replay import replay
 
 HELD_OUT_MS = 7 * 86_400_000
@@ -142,13 +142,12 @@ class Story:
         with self.stages.stage(name, title) as stage:
             stage.doing("joining features as of each order")
             epochs = self.settings.ranker.num_epochs
-            manifest = train_model(
+            return train_model(
                 self.settings,
                 before_ms=before_ms,
                 on_text=lambda done, total: stage.doing(f"encoding item texts {done}/{total}"),
                 on_epoch=lambda epoch: stage.at(epoch.epoch + 1, epochs),
             )
-        return manifest
 
     def enthrone(self, manifest: ModelManifest) -> None:
         """The first model has nobody to beat."""
@@ -174,7 +173,7 @@ class Story:
             baseline.observe(self.chapters.history)
         version = Models(self.home.models).champion
         assert version is not None
-        scorers = {
+        scorers: dict[str, Scorer] = {
             "popularity": popularity,
             "co_occurrence": co_occurrence,
             "ranker": self._scorer(version, item_ids),
@@ -262,8 +261,10 @@ def run_demo(
         )
         show(report, console)
         if keep:
-            console.print(f"\nThe system stays up at [link]{system.url}/docs[/link]; Ctrl-C ends it.")
-            stay_until_told(system)
+            console.print(
+                f"\nThe system stays up at [link]{system.url}/docs[/link]; Ctrl-C ends it."
+            )
+            stay_until_told(system.stream)
     return report
 
 
@@ -275,9 +276,16 @@ def _examine(story: Story, system: System) -> Report:
     evaluation = story.evaluation()
     run = PrequentialStream(system.settings, features, writer, evaluation, system.url)
     try:
-        story.stream("stream_1", f"Score and stream {chapters.first.num_rows:,} events", run, chapters.first)
+        story.stream(
+            "stream_1", f"Score and stream {chapters.first.num_rows:,} events", run, chapters.first
+        )
         story.retrain(evaluation)
-        story.stream("stream_2", f"Score and stream {chapters.second.num_rows:,} events", run, chapters.second)
+        story.stream(
+            "stream_2",
+            f"Score and stream {chapters.second.num_rows:,} events",
+            run,
+            chapters.second,
+        )
     finally:
         writer.close()
     num_mismatches, num_users = story.mismatches()
@@ -312,7 +320,7 @@ def _dead_letter_reasons(system: System) -> list[str]:
     try:
         reader.assign(dict.fromkeys(partitions, 0))
         wanted = sum(reader.end_offsets(partitions).values())
-        letters = {}
+        letters: dict[tuple[Partition, int], str] = {}
         while len(letters) < wanted:
             batches = reader.poll(5.0, 100)
             if not batches:

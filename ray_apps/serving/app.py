@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from ray import serve
 from ray.serve import Application
 
-from ray_apps.serving.gateway import Gateway
-from ray_apps.serving.recommender import RecommenderDeployment
+from ray_apps.serving.gateway import gateway_deployment
+from ray_apps.serving.recommender import recommender_deployment
 from reaseq.settings import Settings
 
 APPLICATION = "reaseq"
@@ -18,10 +18,8 @@ APPLICATION = "reaseq"
 
 def build_app(settings: Settings) -> Application:
     """The gateway with the recommender behind it."""
-    recommender = RecommenderDeployment.options(
-        num_replicas=settings.serve.num_recommender_replicas
-    ).bind(settings)
-    return Gateway.bind(settings, recommender)
+    recommender = recommender_deployment(settings).bind(settings)
+    return gateway_deployment().bind(settings, recommender)
 
 
 @contextmanager

@@ -1,6 +1,8 @@
-"""The one ingress: HTTP for people and programs. It reads features, asks the recommender, logs what
-it showed. The recommender is a handle away; when it is slow or gone the answer is popular items, and
-says so."""
+"""The one ingress: HTTP for people and programs.
+
+It reads features, asks the recommender, logs what it showed. The recommender is a handle away; when
+it is slow or gone the answer is popular items, and says so.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,8 @@ from ray_apps.serving.api import (
     EventsAccepted,
     Health,
     ItemOut,
-    RecommendedItem,
     Recommendations,
+    RecommendedItem,
 )
 from ray_apps.serving.popular import PopularItems
 from reaseq import __version__
@@ -43,7 +45,6 @@ api = FastAPI(
 )
 
 
-@serve.deployment(num_replicas=1, ray_actor_options={"num_cpus": 0.5}, max_ongoing_requests=64)
 @serve.ingress(api)
 class Gateway:
     """HTTP ingress; one replica holds one feature-store reader and one log writer."""
@@ -61,8 +62,9 @@ class Gateway:
     async def recommend(
         self,
         user_id: str,
-        scene: Annotated[Scene, Query(description="guess: home page; post_buy: after a purchase")]
-        = Scene.GUESS,
+        scene: Annotated[
+            Scene, Query(description="guess: home page; post_buy: after a purchase")
+        ] = Scene.GUESS,
         k: Annotated[int, Query(ge=1, description="How many items")] = 20,
     ) -> Recommendations:
         """The `k` best items for a user now."""
@@ -138,7 +140,7 @@ class Gateway:
         return shown
 
     def _log_impression(self, shown: Recommendations, seen: dict[str, Any] | None) -> None:
-        """What was shown, with the features and versions that led to it; training reads it later."""
+        """What was shown, with the features and versions that led to it."""
         impression = {
             "served_at_ms": time.time_ns() // 1_000_000,
             "reaseq_version": __version__,
@@ -156,3 +158,10 @@ class Gateway:
             except ValueError as error:
                 raise HTTPException(413, str(error)) from None
         self._writer.flush()
+
+
+def gateway_deployment() -> serve.Deployment:
+    """The gateway as Serve runs it."""
+    return serve.deployment(
+        Gateway, num_replicas=1, ray_actor_options={"num_cpus": 0.5}, max_ongoing_requests=64
+    )

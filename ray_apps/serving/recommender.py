@@ -1,4 +1,4 @@
-"""The recommender as a Serve deployment: holds the champion, follows the stream, swaps while serving.
+"""The recommender as a Serve deployment: holds the champion and follows the stream.
 
 The champion was made from the past; what happened since (which items are in demand, what is bought
 together) is learnt from the events themselves: first those in the archive, then the topic's tail.
@@ -34,8 +34,7 @@ MAX_EVENTS_AT_ONCE = 5000
 """Bounds how long learning from events keeps a request waiting."""
 
 
-@serve.deployment(num_replicas=1, ray_actor_options={"num_cpus": 0.5}, max_ongoing_requests=16)
-class RecommenderDeployment:
+class RecommenderReplica:
     """Answers with the champion it holds; a new one is loaded beside it and takes over whole."""
 
     def __init__(self, settings: Settings) -> None:
@@ -107,3 +106,13 @@ class RecommenderDeployment:
         self._champion.observe(events)
         newest_ms = pc.max(events["event_time_ms"]).as_py()
         self._newest_event_ms = max(self._newest_event_ms, newest_ms)
+
+
+def recommender_deployment(settings: Settings) -> serve.Deployment:
+    """The recommender as Serve runs it."""
+    return serve.deployment(
+        RecommenderReplica,
+        num_replicas=settings.serve.num_recommender_replicas,
+        ray_actor_options={"num_cpus": 0.5},
+        max_ongoing_requests=16,
+    )

@@ -19,6 +19,7 @@ import torch
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 
 from reaseq.ranker.fit import EpochReport, FitState, Worker, fit, order_trends
+from reaseq.ranker.settings import RankerSettings
 from reaseq.settings import Settings
 from reaseq.vocabulary import ItemVocabulary
 
@@ -56,7 +57,7 @@ def fit_distributed(
     most, `settings.train.max_failures` times.
     """
     board = ray.remote(num_cpus=0)(EpochBoard).remote()
-    rows = data.with_history
+    rows = data.rows
     trends, _ = order_trends(data.rows, data.vocabulary, settings.ranker)
     shared = ray.put((data.vocabulary.item_ids, data.text_vectors, trends))
     trainer = ray.train.torch.TorchTrainer(
@@ -90,9 +91,9 @@ def _train_worker(config: dict[str, Any]) -> None:
     settings: Settings = config["settings"]
     item_ids, text_vectors, trends = ray.get(config["shared"][0])
     context = ray.train.get_context()
-    num_steps = math.ceil(
-        math.ceil(config["num_rows"] / context.get_world_size()) / settings.ranker.batch_size
-    )
+    num_workers = context.get_world_size()
+    ranker = _for_one_of(num_workers, settings.ranker)
+    num_steps = math.ceil(math.ceil(config["num_rows"] / num_workers) / ranker.batch_size)
 
     def report(epoch: EpochReport, state: FitState) -> None:
         if context.get_world_rank() > 0:
@@ -108,13 +109,27 @@ def _train_worker(config: dict[str, Any]) -> None:
         _rows_of_worker(),
         ItemVocabulary(item_ids),
         np.array(text_vectors),
-        settings.ranker,
+        ranker,
         trends=trends,
         seed=config["seed"],
-        worker=Worker(context.get_world_rank(), num_steps, ray.train.torch.prepare_model),
+        worker=Worker(context.get_world_rank(), num_steps, _prepare),
         resume=_resume_state(),
         on_epoch=report,
     )
+
+
+def _for_one_of(num_workers: int, settings: RankerSettings) -> RankerSettings:
+    """The batch size is that of all workers together, so their number does not change the model."""
+    return settings.model_copy(update={"batch_size": max(1, settings.batch_size // num_workers)})
+
+
+def _prepare(model: torch.nn.Module) -> torch.nn.Module:
+    """The model for data-parallel training. Its only buffer, the text vectors, never changes."""
+    unsynced = {"forward_sync_buffers": False}
+    prepared: torch.nn.Module = ray.train.torch.prepare_model(
+        model, parallel_strategy_kwargs=unsynced
+    )
+    return prepared
 
 
 def _rows_of_worker() -> pa.Table:

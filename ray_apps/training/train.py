@@ -56,9 +56,7 @@ def train_model(
     return recommender.ranker.manifest
 
 
-def _assemble(
-    settings: Settings, data: TrainingSet, state: FitState, version: str
-) -> Recommender:
+def _assemble(settings: Settings, data: TrainingSet, state: FitState, version: str) -> Recommender:
     model = RankerModel(text_by_code(data.text_vectors), settings.ranker)
     model.load_state_dict(state["model"])
     _, trends = order_trends(data.rows, data.vocabulary, settings.ranker)

@@ -13,7 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from reaseq.evaluation.orders import orders_of
+from reaseq.evaluation.prequential import PrequentialEvaluation
 from reaseq.events import EventType
+from reaseq.sequences.rows import aligned
 
 
 def blocks_of(events: pa.Table, max_orders: int) -> Iterator[pa.Table]:
@@ -37,3 +40,19 @@ def blocks_of(events: pa.Table, max_orders: int) -> Iterator[pa.Table]:
         met.update(users[first:end])
         num_orders += len(buyers)
     yield events.slice(start)
+
+
+def score_block(evaluation: PrequentialEvaluation, sequences: pa.Table, block: pa.Table) -> None:
+    """Score every order of a block, moment by moment, the learners learning in between.
+
+    `sequences` holds the sequences (SEQUENCE_SCHEMA) before the block of the users who order in it;
+    `block` comes from `blocks_of`. What learns online is as fresh as if each order came alone.
+    """
+    times_ms = block["event_time_ms"].to_numpy()
+    starts = np.flatnonzero(np.diff(times_ms, prepend=-1)).tolist()
+    for start, end in zip(starts, [*starts[1:], len(times_ms)], strict=True):
+        moment = block.slice(start, end - start)
+        orders = orders_of(moment)
+        if orders.num_rows:
+            evaluation.score(aligned(sequences, orders["user_id"].to_pylist()), orders)
+        evaluation.observe(moment)

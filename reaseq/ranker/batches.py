@@ -76,7 +76,9 @@ def trend_history(data: TrainingData, trends: ItemTrends) -> TrendHistory:
 def to_batch(sequences: PaddedSequences, at_ms_B: Ints, trends_BKN: Floats) -> Batch:
     """Sequences as they look at `at_ms_B`; trailing columns of nothing but padding are cut off."""
     used = (sequences.codes > 0).any(axis=0)
-    start = int(used.argmax()) if used.any() else used.size
+    # One column stays even of nothing but padding, so that every weight takes part in every step:
+    # workers that train together would otherwise wait for gradients that never come.
+    start = int(used.argmax()) if used.any() else max(used.size - 1, 0)
     codes, types, times_ms = (torch.from_numpy(array[:, start:]) for array in sequences)
     return Batch(
         codes,

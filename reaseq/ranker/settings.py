@@ -33,7 +33,7 @@ class RankerSettings(BaseModel):
 
     num_epochs: Count = 3
     batch_size: Count = 32
-    """Orders in a batch of one worker."""
+    """Orders in a batch, of all workers together."""
     num_negatives: Count = 256
     """Items drawn uniformly for each batch, beside the batch's own labels."""
     learning_rate: Positive = 2e-3

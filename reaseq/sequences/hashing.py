@@ -1,9 +1,9 @@
-"""64-bit keys for identifiers, computed over a whole Arrow column without a Python object per value.
+"""64-bit keys for identifiers, computed over a whole Arrow column at once.
 
-A sequence remembers which events it holds by key, eight bytes instead of a string. Keys are compared
-only within one user's newest N events, so an accidental collision (about N^2 / 2^65 a user) is
-negligible. The function is FNV-1a with a final mix; it is part of the stored format: changing it
-makes old sequences meet their own events as new ones.
+A sequence remembers which events it holds by key, eight bytes instead of a string. Keys are
+compared only within one user's newest N events, so an accidental collision (about N^2 / 2^65 a
+user) is negligible. The function is FNV-1a with a final mix; it is part of the stored format:
+changing it makes old sequences meet their own events as new ones.
 """
 
 from __future__ import annotations

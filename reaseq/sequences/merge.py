@@ -1,9 +1,10 @@
 """The one operation on user sequences: union, then keep the newest N.
 
-Order of events in a sequence: by (event time, event key), oldest first. Identity: the event key. When
-one key arrives with two contents, the greater of (event time, item hash, event type, value bits)
-stays, whichever came first. Both rules are maxima over a total order, so the merge is idempotent,
-commutative and associative: duplicates, late events, replays and crashes cannot corrupt a sequence.
+Order of events in a sequence: by (event time, event key), oldest first. Identity: the event key.
+When one key arrives with two contents, the greater of (event time, item hash, event type, value
+bits) stays, whichever came first. Both rules are maxima over a total order, so the merge is
+idempotent, commutative and associative: duplicates, late events, replays and crashes cannot corrupt
+a sequence.
 
 The loops here are compiled and walk columns; `reaseq.sequences.state` gives them their arrays.
 """
@@ -20,7 +21,7 @@ Int64s = npt.NDArray[np.int64]
 
 
 class EventColumns(NamedTuple):
-    """E events as columns, in the order they arrived. `slots` says whose sequence each belongs to."""
+    """E events as columns, in the order they arrived; `slots` says whose each is."""
 
     slots: Int64s
     times_ms: Int64s

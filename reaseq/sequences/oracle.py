@@ -59,7 +59,7 @@ def _each(events: pa.Table) -> list[SequenceEvent]:
 
 
 def mismatched_users(rows: pa.Table, oracle: dict[str, list[SequenceEvent]]) -> list[str]:
-    """Users whose sequence row (SEQUENCE_SCHEMA) is not the oracle's, missing and extra ones too."""
+    """Users whose sequence row (SEQUENCE_SCHEMA) is not the oracle's, or on one side only."""
     found = {
         user: list(zip(times, keys, items, types, strict=True))
         for user, times, keys, items, types in zip(

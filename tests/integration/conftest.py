@@ -10,7 +10,7 @@ import pytest
 
 from ray_apps.cluster import ray_cluster
 from ray_apps.home import Home
-from reaseq.settings import Settings, load_settings
+from reaseq.settings import KafkaSettings, Settings, load_settings
 from streams.broker import start_broker
 from streams.features import Features
 from streams.kafka_log import KafkaLog
@@ -24,22 +24,22 @@ def ray_session() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def bootstrap_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
     """The broker of the launcher setting where there is one, the embedded one otherwise."""
-    kafka = load_settings().kafka
-    broker = start_broker(kafka, tmp_path_factory.mktemp("broker"))
-    yield broker.bootstrap_servers
+    settings = load_settings().kafka
+    broker = start_broker(settings, tmp_path_factory.mktemp("broker"))
+    yield broker.reached_by(settings)
     broker.close()
 
 
 @pytest.fixture
-def settings(tmp_path: Path, bootstrap_servers: str, ray_session: None) -> Settings:
+def settings(tmp_path: Path, kafka: KafkaSettings, ray_session: None) -> Settings:
     """A system of its own for one test: home folder, topics, feature store."""
     prefix = f"t{uuid.uuid4().hex[:8]}."
     settings = Settings.model_validate(
         {
             "home": tmp_path,
-            "kafka": {"bootstrap_servers": bootstrap_servers, "num_partitions": 4},
+            "kafka": kafka.model_dump(),
             "topics": {
                 name: f"{prefix}{name}"
                 for name in ("events", "items", "impressions", "dead_letters")

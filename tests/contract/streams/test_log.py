@@ -1,4 +1,4 @@
-"""One suite for every log: the fake, the embedded broker and, where one is launched, Apache Kafka."""
+"""One suite for every log: the fake, the embedded broker and a launched Apache Kafka."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def log(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     settings = KafkaSettings(launcher=launcher, **limits)
     broker = start_broker(settings, tmp_path_factory.mktemp("broker"))
     try:
-        yield KafkaLog(settings.model_copy(update={"bootstrap_servers": broker.bootstrap_servers}))
+        yield KafkaLog(broker.reached_by(settings))
     finally:
         broker.close()
 
@@ -69,7 +69,7 @@ def test_records_of_a_key_come_back_in_order_with_everything_they_carried(
         writer.send(topic, b"%d" % number, b"ann", [("why", b"because"), ("n", b"%d" % number)])
     writer.close()
     reader = log.reader("test")
-    reader.assign({partition: 0 for partition in log.partitions(topic)})
+    reader.assign(dict.fromkeys(log.partitions(topic), 0))
     records = read_all(reader, 50)
     assert [record.value for record in records] == [b"%d" % number for number in range(50)]
     assert [record.offset for record in records] == list(range(50))
@@ -108,7 +108,7 @@ def test_end_offsets_count_every_partition(log: Log, topic: str) -> None:
 def test_a_waiting_reader_gets_what_arrives(log: Log, topic: str) -> None:
     """`poll` returns early when a record arrives, and empty when none does."""
     reader = log.reader("test")
-    reader.assign({partition: 0 for partition in log.partitions(topic)})
+    reader.assign(dict.fromkeys(log.partitions(topic), 0))
     assert reader.poll(0.05, 10) == []
     late = threading.Timer(0.2, write, [log, topic, [b"late"]])
     late.start()
@@ -123,7 +123,7 @@ def test_a_position_past_the_end_goes_on_from_the_end_with_a_warning(log: Log, t
     partitions = log.partitions(topic)
     reader = log.reader("test")
     with pytest.warns(UserWarning, match=r"1000|ends at"):
-        reader.assign({partition: 1000 for partition in partitions})
+        reader.assign(dict.fromkeys(partitions, 1000))
     write(log, topic, [b"next"], b"ann")
     assert [record.value for record in read_all(reader, 1)] == [b"next"]
     reader.close()
@@ -137,7 +137,7 @@ def test_a_message_too_large_is_refused_at_once(log: Log, topic: str) -> None:
     writer.send(topic, b"x" * (MAX_MESSAGE_BYTES - 10_000), None)
     writer.close()
     reader = log.reader("test")
-    reader.assign({partition: 0 for partition in log.partitions(topic)})
+    reader.assign(dict.fromkeys(log.partitions(topic), 0))
     (record,) = read_all(reader, 1)
     assert record.value is not None
     assert len(record.value) == MAX_MESSAGE_BYTES - 10_000
@@ -157,8 +157,8 @@ def test_positions_can_be_published(log: Log, topic: str) -> None:
     """Committing for lag tools neither fails nor moves the reader."""
     write(log, topic, [b"a", b"b"], b"ann")
     reader = log.reader("test")
-    reader.assign({partition: 0 for partition in log.partitions(topic)})
-    reader.commit({partition: 1 for partition in log.partitions(topic)})
+    reader.assign(dict.fromkeys(log.partitions(topic), 0))
+    reader.commit(dict.fromkeys(log.partitions(topic), 1))
     assert [record.value for record in read_all(reader, 2)] == [b"a", b"b"]
     reader.close()
 

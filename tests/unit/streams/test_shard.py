@@ -1,4 +1,4 @@
-"""A shard survives bad records, crashes between any two effects, duplicates and moved partitions."""
+"""A shard survives bad records, crashes between any two effects, and duplicates."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""The algebra of the merge: any order, split or repetition of the input ends in the oracle's state."""
+"""The algebra of the merge: any order, split or repetition ends in the oracle's state."""
 
 from __future__ import annotations
 
+import itertools
 import random
 
 import pyarrow as pa
@@ -56,7 +57,7 @@ def test_any_order_and_split_gives_the_oracles_sequences(
     shuffled = rng.sample(repeated, k=len(repeated))
     state = SequenceState(MAX_EVENTS)
     edges = [0, *sorted(min(cut, len(shuffled)) for cut in cuts), len(shuffled)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         state.merge(table(shuffled[start:end]), keep_history=seed % 2 == 0)
     assert mismatches(state, rows) == []
 

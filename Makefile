@@ -1,0 +1,42 @@
+# Two commands from a fresh clone: `make demo` and `make test`. Each sets up what it needs.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+.PHONY: help install demo test check format clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+install: $(STAMP)  ## a virtual environment with everything at its pinned version
+
+# torch first: its build (CPU or GPU) is the one choice that is yours, by pip's own settings.
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip setuptools wheel
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable . --group dev
+	@touch $(STAMP)
+
+demo: $(STAMP)  ## the whole loop on real data, with a report at the end (ARGS="--users 500 --keep")
+	$(BIN)/reaseq demo $(ARGS)
+
+test: $(STAMP)  ## all tests (ARGS="tests/unit")
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(STAMP)  ## style, layers and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+format: $(STAMP)  ## mend style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove the virtual environment and everything built or kept here
+	rm -rf $(VENV) .reaseq build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,121 @@
+"""JSON events to columns: this project's codec against Arrow's JSON reader (ADR 0002).
+
+    python -m benchmarks.json_decoding [--events 200000] [--batch 4096] [--rounds 5]
+
+Both decode the same records in turns, as many at a time as a shard polls, and end in the same
+tables, on one thread each. Speeds are events per second of processor time, so that other work on
+the machine counts less; printed are the median and the range of each and of their ratio. Then a
+child process gives Arrow's reader a block that begins with the record `null`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from io import BytesIO
+
+import pyarrow as pa
+import pyarrow.json
+
+from reaseq.schemas import EVENT_SCHEMA
+from streams.codec import event_codec
+
+MAX_BYTES = 262_144
+
+HOSTILE = r"""
+import io, pyarrow as pa, pyarrow.json
+options = pa.json.ParseOptions(explicit_schema=pa.schema([pa.field("event_id", pa.string())]))
+pa.json.read_json(io.BytesIO(b'null\n{"event_id":"a"}\n'), parse_options=options)
+"""
+
+
+def make_values(num_events: int) -> list[bytes]:
+    """Records as a shop would send them, about 190 bytes each."""
+    rows = pa.table(
+        {
+            "event_id": [
+                f"{536365 + n // 20}/{85123 + n % 977}A#{n % 3}" for n in range(num_events)
+            ],
+            "user_id": [str(12_346 + n * 7919 % 4_372) for n in range(num_events)],
+            "item_id": [f"{20_000 + n * 104_729 % 4_070}A" for n in range(num_events)],
+            "event_type": ["purchase" if n % 5 else "return" for n in range(num_events)],
+            "event_time_ms": [1_291_191_960_000 + 75_000 * n for n in range(num_events)],
+            "value": [0.25 * (n % 400) for n in range(num_events)],
+        },
+        EVENT_SCHEMA,
+    )
+    context = b',"context":{"quantity":6,"country":"United Kingdom"}}'
+    return [value[:-1] + context for value in event_codec(MAX_BYTES).encode_rows(rows)]
+
+
+def with_codec(values: Sequence[bytes]) -> pa.Table:
+    """Our way: one short-lived struct a record, then columns."""
+    return event_codec(MAX_BYTES).decode(values).table
+
+
+def with_arrow(values: Sequence[bytes]) -> pa.Table:
+    """Arrow's way: all records as lines of one buffer."""
+    parse = pyarrow.json.ParseOptions(
+        explicit_schema=EVENT_SCHEMA, unexpected_field_behavior="ignore"
+    )
+    read = pyarrow.json.ReadOptions(use_threads=False)
+    return pyarrow.json.read_json(BytesIO(b"\n".join(values)), read, parse)
+
+
+def events_per_second(
+    decode: Callable[[Sequence[bytes]], pa.Table], batches: Sequence[Sequence[bytes]]
+) -> float:
+    """Speed of one run over all batches."""
+    start = time.process_time()
+    num_events = sum(int(decode(batch).num_rows) for batch in batches)
+    return num_events / (time.process_time() - start)
+
+
+def say(line: str) -> None:
+    """To the one who measures."""
+    sys.stdout.write(f"{line}\n")
+
+
+def show(name: str, figures: Sequence[float], unit: str) -> None:
+    """One line: median and range."""
+    low, high = min(figures), max(figures)
+    say(f"{name:<28}{statistics.median(figures):8.2f} {unit}   ({low:.2f} to {high:.2f})")
+
+
+def main() -> None:
+    """Measure in turns, then show the crash."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--batch", type=int, default=4096)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    values = make_values(options.events)
+    batches = [values[n : n + options.batch] for n in range(0, len(values), options.batch)]
+    assert all(with_codec(b).equals(with_arrow(b).cast(EVENT_SCHEMA)) for b in batches)
+    size = statistics.mean(map(len, values))
+    say(f"{options.events:,} events of {size:.0f} bytes, {options.batch:,} at a time")
+    codec, arrow = [], []
+    for _ in range(options.rounds):
+        codec.append(events_per_second(with_codec, batches) / 1e6)
+        arrow.append(events_per_second(with_arrow, batches) / 1e6)
+    show("msgspec, then columns", codec, "M events/s")
+    show("pyarrow.json", arrow, "M events/s")
+    show("ratio msgspec : pyarrow", [c / a for c, a in zip(codec, arrow, strict=True)], "")
+    say(f"pyarrow {pa.__version__} given a block that begins with `null`: {fate_of(HOSTILE)}")
+
+
+def fate_of(program: str) -> str:
+    """How a child process that runs a program ends."""
+    child = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    if child.returncode < 0:
+        return f"killed by {signal.Signals(-child.returncode).name}"
+    return child.stderr.decode().strip().rpartition("\n")[2] or "no crash"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,217 @@
+"""The command line. Heavy imports wait until a command needs them, so `--help` is quick."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ray_apps.quiet import quiet_third_parties
+from reaseq.settings import Settings, SettingsError, load_settings
+
+app = typer.Typer(
+    name="reaseq",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="A distributed, streaming recommender that reasons, on Ray. "
+    "Start with [bold]reaseq doctor[/bold], then [bold]reaseq demo[/bold].",
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="TOML file with settings; see `reaseq settings`."),
+]
+EventsOption = Annotated[
+    Path | None,
+    typer.Option("--events", help="CSV or Parquet file; the bundled Online Retail if left out."),
+]
+MapOption = Annotated[
+    str,
+    typer.Option(
+        "--map",
+        help="Which column is what, e.g. user_id=customer,item_id=sku,event_time=ts. Fields: "
+        "user_id, item_id, event_time; and event_id, event_type, value, title, price if there are.",
+    ),
+]
+TypesOption = Annotated[
+    str,
+    typer.Option("--types", help="Names of event types in the file, e.g. buy=purchase,look=view."),
+]
+
+
+def main() -> None:
+    """Entry point of the `reaseq` command."""
+    quiet_third_parties()
+    app()
+
+
+def _settings(config: Path | None) -> Settings:
+    try:
+        return load_settings(config)
+    except SettingsError as error:
+        typer.secho(str(error), fg="red", err=True)
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def demo(
+    events: EventsOption = None,
+    mapping: MapOption = "",
+    types: TypesOption = "",
+    users: Annotated[
+        int | None, typer.Option(min=1, help="Only the N busiest users, for a shorter demo.")
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave everything running at the end.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """The whole loop on real data: backfill, train, stream, retrain, report. About five minutes."""
+    settings = _settings(config)
+    from ray_apps.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.demo.command import demo_command
+
+        demo_command(settings, events, mapping, types, users, keep, console)
+
+
+@app.command()
+def up(config: ConfigOption = None) -> None:
+    """Start everything and stay: broker (unless one is set), Ray, shards, HTTP."""
+    settings = _settings(config)
+    from ray_apps.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.commands import up_command
+
+        up_command(settings, console)
+
+
+@app.command()
+def down(config: ConfigOption = None) -> None:
+    """Stop the system that `up` or `demo --keep` started here, and wait for its end."""
+    settings = _settings(config)
+    from ray_apps.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.commands import down_command
+
+        down_command(settings, console)
+
+
+@app.command()
+def status(
+    config: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Lag, freshness, event counts and model version of the running system."""
+    settings = _settings(config)
+    from ray_apps.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.commands import status_command
+
+        status_command(settings, console, as_json)
+
+
+@app.command()
+def replay(
+    events: EventsOption = None,
+    mapping: MapOption = "",
+    types: TypesOption = "",
+    users: Annotated[int | None, typer.Option(min=1, help="Only the N busiest users.")] = None,
+    start: Annotated[str | None, typer.Option(help="Only events from this ISO date on.")] = None,
+    end: Annotated[str | None, typer.Option(help="Only events before this ISO date.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Send a log's items and events through Kafka into the running system."""
+    settings = _settings(config)
+    from ray_apps.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.commands import replay_command
+
+        replay_command(settings, console, events, mapping, types, users, start, end)
+
+
+@app.command()
+def stream(config: ConfigOption = None) -> None:
+    """Run only the sequence shards, against the broker of the settings. Ctrl-C stops them."""
+    settings = _settings(config)
+    from ray_apps.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.commands import stream_command
+
+        stream_command(settings, console)
+
+
+@app.command()
+def train(
+    seed: Annotated[int, typer.Option(help="Seed of weights and batches.")] = 0,
+    held_out_days: Annotated[
+        float, typer.Option(min=0.01, help="Newest days to compare champion and challenger on.")
+    ] = 7.0,
+    config: ConfigOption = None,
+) -> None:
+    """Train on what has arrived; the new ranker takes over if it beats the champion."""
+    settings = _settings(config)
+    from ray_apps.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.commands import train_command
+
+        train_command(settings, console, seed, held_out_days)
+
+
+@app.command()
+def serve(config: ConfigOption = None) -> None:
+    """Run only the HTTP application, on the features of this home. Ctrl-C stops it."""
+    settings = _settings(config)
+    from ray_apps.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.commands import serve_command
+
+        serve_command(settings, console)
+
+
+@app.command()
+def recommend(
+    user: Annotated[str, typer.Argument(help="User id.")],
+    scene: Annotated[str, typer.Option(help="guess or post_buy.")] = "guess",
+    k: Annotated[int, typer.Option("-k", min=1, help="How many items.")] = 10,
+    config: ConfigOption = None,
+) -> None:
+    """Ask the running system what to show a user now."""
+    settings = _settings(config)
+    from ray_apps.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.commands import recommend_command
+
+        recommend_command(settings, console, user, scene, k)
+
+
+@app.command()
+def doctor(config: ConfigOption = None) -> None:
+    """Check this machine and say how to mend what is missing."""
+    settings = _settings(config)
+    from ray_apps.console import console, findings_table
+    from ray_apps.doctor import examine
+
+    findings = examine(settings)
+    console.print(findings_table(findings))
+    if not all(finding.is_well for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command(name="settings")
+def show_settings(config: ConfigOption = None) -> None:
+    """Print every setting as it is in force, as TOML that `--config` takes."""
+    from ray_apps.settings_toml import as_toml
+
+    typer.echo(as_toml(_settings(config)), nl=False)

@@ -1,0 +1,48 @@
+"""Keeps third parties' chatter off the console of somebody who asked a question.
+
+Ray's and Feast's warnings to *their* developers (deprecations inside their own code, notes on plans
+of execution) say nothing a user of reaseq can act on. Errors stay; Ray's own log files keep all.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import TextIO
+
+OURS = ("reaseq", "streams", "ray_apps", "feature_repo")
+
+
+def quiet_third_parties() -> None:
+    """Call once, before Ray is imported."""
+    os.environ.setdefault("RAY_DATA_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("RAY_TRAIN_ENABLE_STATE_TRACKING", "0")
+    # Filters do not last: Feast sets its own when imported.
+    warnings.showwarning = _show_only_ours
+    for name in ("ray", "ray.train", "ray.serve", "kafka", "feast", "httpx"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def native_output_to(file: Path) -> None:
+    """Send what compiled code prints to stderr into a file; Python's stderr stays where it is."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    with file.open("ab") as target:
+        os.dup2(target.fileno(), 2)
+
+
+def _show_only_ours(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    package = Path(__file__).parent.parent
+    if any(str(package / name) in filename for name in OURS):
+        sys.stderr.write(f"warning: {message}\n")
