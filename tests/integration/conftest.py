@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from ray_apps.cluster import ray_cluster
 from ray_apps.home import Home
-from reaseq.settings import KafkaSettings, Settings, load_settings
+from reaseq.settings import (
+    KafkaSettings,
+    ServeSettings,
+    Settings,
+    StreamSettings,
+    TopicSettings,
+    load_settings,
+)
 from streams.broker import start_broker
 from streams.features import Features
 from streams.kafka_log import KafkaLog
@@ -32,22 +39,27 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
     broker.close()
 
 
+@pytest.fixture(scope="session")
+def make_settings(kafka: KafkaSettings, ray_session: None) -> Callable[[Path], Settings]:
+    """Makes the settings of a system of its own: home folder, topics, feature store."""
+
+    def make(home: Path) -> Settings:
+        prefix = f"t{uuid.uuid4().hex[:8]}."
+        topics = ("events", "items", "impressions", "dead_letters")
+        settings = Settings(
+            home=home,
+            kafka=kafka,
+            topics=TopicSettings(**{name: f"{prefix}{name}" for name in topics}),
+            stream=StreamSettings(checkpoint_interval_s=0.5),
+            serve=ServeSettings(port=0),
+        )
+        create_topics(KafkaLog(settings.kafka), settings)
+        Features.apply(Home(home).features)
+        return settings
+
+    return make
+
+
 @pytest.fixture
-def settings(tmp_path: Path, kafka: KafkaSettings, ray_session: None) -> Settings:
-    """A system of its own for one test: home folder, topics, feature store."""
-    prefix = f"t{uuid.uuid4().hex[:8]}."
-    settings = Settings.model_validate(
-        {
-            "home": tmp_path,
-            "kafka": kafka.model_dump(),
-            "topics": {
-                name: f"{prefix}{name}"
-                for name in ("events", "items", "impressions", "dead_letters")
-            },
-            "stream": {"checkpoint_interval_s": 0.5},
-            "serve": {"port": 0},
-        }
-    )
-    create_topics(KafkaLog(settings.kafka), settings)
-    Features.apply(Home(tmp_path).features)
-    return settings
+def settings(tmp_path: Path, make_settings: Callable[[Path], Settings]) -> Settings:
+    return make_settings(tmp_path)
