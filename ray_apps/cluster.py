@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import ray
 
+from ray_apps.quiet import hushed
 from reaseq.settings import RaySettings
 
 _TEMP_PREFIX = "reaseq-ray-"
@@ -40,7 +41,8 @@ def ray_cluster(settings: RaySettings) -> Iterator[None]:
         _start_private(settings, folder)
         yield
     finally:
-        ray.shutdown()
+        with hushed():
+            ray.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -166,12 +166,13 @@ def train_command(settings: Settings, console: Console, seed: int, held_out_days
         console.print(f"[green]{manifest.version} is the first champion[/green]")
         return
     with console.status("comparing with the champion"):
-        verdict = compare(home, champion, manifest.version, start_ms, newest_ms + 1)
+        comparison = compare(home, champion, manifest.version, start_ms, newest_ms + 1)
+    days = f"the newest {held_out_days:g} days"
     figures = (
-        f"NDCG@20 {verdict.challenger.ndcg:.4f} against {verdict.champion.ndcg:.4f} of {champion} "
-        f"on {verdict.champion.num_orders:,} orders of the newest {held_out_days:g} days"
+        f"NDCG@20 {comparison.challenger.ndcg:.4f} against {comparison.champion.ndcg:.4f} "
+        f"of {champion} on {comparison.champion.num_orders:,} orders of {days}"
     )
-    if verdict.challenger_wins:
+    if comparison.challenger_wins:
         models.promote(manifest.version)
         console.print(f"[green]{manifest.version} takes over[/green]: {figures}")
     else:

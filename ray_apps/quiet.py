@@ -10,6 +10,8 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import TextIO
 
@@ -33,6 +35,16 @@ def native_output_to(file: Path) -> None:
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     with file.open("ab") as target:
         os.dup2(target.fileno(), 2)
+
+
+@contextmanager
+def hushed() -> Iterator[None]:
+    """Send Python's stderr where compiled code's goes, while Ray is taken down.
+
+    Ray reports every actor that it was told to end as one that failed.
+    """
+    with os.fdopen(os.dup(2), "w") as native, redirect_stderr(native):
+        yield
 
 
 def _show_only_ours(

@@ -10,6 +10,9 @@ import psutil
 
 from ray_apps.home import Home
 
+SAME_START_S = 2.0
+"""Start times this close are one process: the system derives them from a clock that may be set."""
+
 
 class Running(msgspec.Struct, frozen=True):
     """Where a running system can be reached."""
@@ -24,7 +27,9 @@ class Running(msgspec.Struct, frozen=True):
     def alive(self) -> bool:
         """Whether that very process still runs."""
         try:
-            return bool(psutil.Process(self.pid).create_time() == self.process_started_s)
+            process = psutil.Process(self.pid)
+            apart_s = abs(process.create_time() - self.process_started_s)
+            return bool(apart_s < SAME_START_S and process.status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return False
 

@@ -17,13 +17,14 @@ import ray.data
 from ray.actor import ActorHandle
 
 from ray_apps.home import Home
+from ray_apps.quiet import hushed
 from reaseq.settings import Settings
 from streams.catalogue_handler import CatalogueHandler
 from streams.checkpoints import Checkpoints
 from streams.codec import event_codec, item_codec
 from streams.dead_letters import DeadLetters
 from streams.event_archive import EventArchive
-from streams.features import Features
+from streams.features import Features, warm_up
 from streams.kafka_log import KafkaLog
 from streams.log import Log, Partition
 from streams.sequence_handler import SequenceHandler
@@ -74,6 +75,7 @@ class ShardActor:
         (indices,) = batch["partitions"]
         partitions = [Partition(str(topic), int(index)) for index in indices]
         shard = build_shard(self._settings, partitions)
+        warm_up()
         shard.restore()
         ray.get(self._control.started.remote(int(number), os.getpid()))
         shard.run(_Stop(self._control))
@@ -158,7 +160,8 @@ class StreamJob:
         """Let every shard checkpoint and end, and wait for it."""
         ray.get(self._control.stop.remote())
         self._thread.join(timeout=READY_TIMEOUT_S)
-        ray.kill(self._control)
+        with hushed():
+            ray.kill(self._control)
 
     def _run(self, settings: Settings) -> None:
         try:

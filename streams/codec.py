@@ -1,8 +1,8 @@
 """Bytes of the log to typed columns, and back.
 
 A record that is not what its type says is set aside with the reason and the others go on. Decoding
-builds one short-lived struct a record: as fast here as Arrow's JSON reader, with exact reasons, and
-it survives hostile input (`docs/adr/0002-json-decoding.md`).
+builds one short-lived struct a record. Arrow's JSON reader is faster, but it gives no reason per
+record and hostile input can end its process (`docs/adr/0002-json-decoding.md`).
 """
 
 from __future__ import annotations

@@ -18,6 +18,12 @@ SOURCE_TOPIC = "reaseq.source.topic"
 SOURCE_PARTITION = "reaseq.source.partition"
 SOURCE_OFFSET = "reaseq.source.offset"
 
+ORIGINAL_BYTES = "reaseq.original_bytes"
+"""Only on a dead letter that was too large for the log: how long the value was."""
+
+KEPT_BYTES = 1024
+"""How much of a value is kept that is too large for the log."""
+
 MAX_REASON_CHARACTERS = 500
 
 
@@ -54,7 +60,14 @@ class DeadLetters:
             (SOURCE_PARTITION, str(source.number).encode()),
             (SOURCE_OFFSET, str(record.offset).encode()),
         ]
-        self._writer.send(self._topic, record.value or b"", record.key, headers)
+        try:
+            self._writer.send(self._topic, record.value, record.key, headers)
+        except ValueError:
+            # Only a topic made with a larger limit than ours brings such a record. It must not stop
+            # the stream, and the whole of it still lies where the headers say.
+            size = str(len(record.value or b"")).encode()
+            start = (record.value or b"")[:KEPT_BYTES]
+            self._writer.send(self._topic, start, record.key, [*headers, (ORIGINAL_BYTES, size)])
 
 
 def read_dead_letter(record: Record) -> DeadLetter:

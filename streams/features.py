@@ -18,7 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from feast import FeatureStore
 
-from reaseq.schemas import ITEM_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.events import EventType
+from reaseq.schemas import EVENT_SCHEMA, ITEM_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.sequences.state import SequenceState
 from streams.feature_stores.guard import GuardedOnlineStore
 from streams.feature_stores.home import OnlineStoreName, apply_definitions, open_store
 from streams.feature_stores.parts import parts
@@ -161,3 +163,18 @@ class Features:
 
     def _append(self, view: View, rows: pa.Table, part: str) -> Path:
         return view.write_part(self.home, part, view.checked(rows))
+
+
+def warm_up() -> None:
+    """Load the compiled loops of merging and encoding, or the first events wait 0.6 s for them."""
+    event = {
+        "event_id": "e",
+        "user_id": "u",
+        "item_id": "i",
+        "event_type": EventType.VIEW.value,
+        "event_time_ms": 1,
+        "value": None,
+    }
+    state = SequenceState()
+    merged = state.merge(pa.Table.from_pylist([event], schema=EVENT_SCHEMA), keep_history=True)
+    SEQUENCES.encode(SEQUENCES.checked(merged.changed))

@@ -19,7 +19,7 @@ from kafka import (
     OffsetAndMetadata,
     TopicPartition,
 )
-from kafka.errors import KafkaError, MessageSizeTooLargeError, TopicAlreadyExistsError
+from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from reaseq.settings import KafkaSettings
 from streams.log import Batch, Headers, LogError, LogReader, LogWriter, Partition, Record, Topic
@@ -30,6 +30,10 @@ FETCH_MAX_WAIT_MS = 50
 """How long the broker holds an empty fetch. Bounds the wait of `close`, not the latency of data."""
 
 FLUSH_TIMEOUT_S = 60.0
+
+ENVELOPE_BYTES = 16_384
+"""Room for key, headers and framing beside a value of the largest size, so that whatever a topic
+took as an event it also takes as a dead letter, which has more headers."""
 
 KEEP_FOREVER = {"retention.ms": "-1"}
 """Replays carry the time the event happened; a broker's default would expire them on arrival."""
@@ -53,7 +57,8 @@ class KafkaLog:
             admin.close()
 
     def _create_topic(self, admin: Any, topic: Topic) -> None:
-        configs = {**KEEP_FOREVER, "max.message.bytes": str(self._settings.max_message_bytes)}
+        max_bytes = self._settings.max_message_bytes + ENVELOPE_BYTES
+        configs = {**KEEP_FOREVER, "max.message.bytes": str(max_bytes)}
         wanted = {
             "num_partitions": topic.num_partitions,
             "replication_factor": self._settings.replication_factor,
@@ -165,20 +170,22 @@ class _KafkaWriter:
         with _explained(settings):
             self._producer = KafkaProducer(
                 **_connection(settings),
-                max_request_size=settings.max_message_bytes,
+                max_request_size=settings.max_message_bytes + ENVELOPE_BYTES,
                 batch_size=128 * 1024,
                 linger_ms=2,
             )
         self._max_bytes = settings.max_message_bytes
         self._refused: list[Exception] = []
 
-    def send(self, topic: str, value: bytes, key: bytes | None, headers: Headers = ()) -> None:
-        try:
-            sent = self._producer.send(topic, value=value, key=key, headers=list(headers))
-        except MessageSizeTooLargeError:
+    def send(
+        self, topic: str, value: bytes | None, key: bytes | None, headers: Headers = ()
+    ) -> None:
+        num_bytes = len(value or b"")
+        if num_bytes > self._max_bytes:
             raise ValueError(
-                f"{len(value)} bytes are more than kafka.max_message_bytes ({self._max_bytes})"
-            ) from None
+                f"{num_bytes} bytes are more than kafka.max_message_bytes ({self._max_bytes})"
+            )
+        sent = self._producer.send(topic, value=value, key=key, headers=list(headers))
         sent.add_errback(self._refused.append)
 
     def flush(self) -> None:

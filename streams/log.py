@@ -74,7 +74,9 @@ class LogReader(Protocol):
 class LogWriter(Protocol):
     """Appends records; a key always lands in the same partition."""
 
-    def send(self, topic: str, value: bytes, key: bytes | None, headers: Headers = ()) -> None:
+    def send(
+        self, topic: str, value: bytes | None, key: bytes | None, headers: Headers = ()
+    ) -> None:
         """Queue one record. Raises ValueError at once when it is larger than the log takes."""
 
     def flush(self) -> None:

@@ -40,7 +40,7 @@ class MemoryLog:
         return _MemoryWriter(self)
 
     def append(
-        self, partition: Partition, value: bytes, key: bytes | None, headers: Headers
+        self, partition: Partition, value: bytes | None, key: bytes | None, headers: Headers
     ) -> None:
         """Append one record and wake waiting readers."""
         with self._arrived:
@@ -112,8 +112,10 @@ class _MemoryWriter:
         self._log = log
         self._turn = itertools.count()
 
-    def send(self, topic: str, value: bytes, key: bytes | None, headers: Headers = ()) -> None:
-        if len(value) > self._log.max_message_bytes:
+    def send(
+        self, topic: str, value: bytes | None, key: bytes | None, headers: Headers = ()
+    ) -> None:
+        if value is not None and len(value) > self._log.max_message_bytes:
             raise ValueError(f"{len(value)} bytes are more than the log takes in one message")
         partitions = self._log.partitions(topic)
         if not partitions:

@@ -144,16 +144,16 @@ def _stream(report: Report) -> Table:
 
 def _models(report: Report) -> Table:
     table = Table(title="Models", title_justify="left")
-    for column in ("version", "trained up to", "NDCG @ 20", "champion's", "verdict"):
+    for column in ("version", "trained up to", "NDCG @ 20", "champion's", "outcome"):
         table.add_column(column)
     for model in report.models:
-        verdict = "[green]promoted[/green]" if model.promoted else "[yellow]refused[/yellow]"
+        outcome = "[green]promoted[/green]" if model.promoted else "[yellow]refused[/yellow]"
         table.add_row(
             model.version,
             model.trained_up_to,
             "–" if model.value is None else f"{model.value:.4f}",
             "–" if model.champion_value is None else f"{model.champion_value:.4f}",
-            f"{verdict}: {model.why}",
+            f"{outcome}: {model.why}",
         )
     return table
 

@@ -196,8 +196,8 @@ class Story:
         assert champion is not None
         challenger = self.train("train_2", "Train again on what has arrived", start_ms)
         with self.stages.stage("compare", "Compare champion and challenger on the newest week"):
-            verdict = compare(self.home, champion, challenger.version, start_ms, end_ms)
-        won = verdict.challenger_wins
+            comparison = compare(self.home, champion, challenger.version, start_ms, end_ms)
+        won = comparison.challenger_wins
         if won:
             models.promote(challenger.version)
             scorer = self._scorer(challenger.version, evaluation.items.item_ids)
@@ -208,10 +208,10 @@ class Story:
                 version=challenger.version,
                 trained_up_to=day(challenger.trained_up_to_ms),
                 metric="ndcg_at_20",
-                value=round(verdict.challenger.ndcg, 5),
-                champion_value=round(verdict.champion.ndcg, 5),
+                value=round(comparison.challenger.ndcg, 5),
+                champion_value=round(comparison.champion.ndcg, 5),
                 promoted=won,
-                why=f"on {verdict.champion.num_orders:,} orders of "
+                why=f"on {comparison.champion.num_orders:,} orders of "
                 f"{day(start_ms)} to {day(end_ms)}",
             )
         )

@@ -19,7 +19,7 @@ ORDERS_AT_ONCE = 64
 """Orders ranked between two updates of what is in demand: well below a day's."""
 
 
-class Verdict(NamedTuple):
+class Comparison(NamedTuple):
     """Which model ranks better on `[start_ms, end_ms)`, by NDCG; a tie keeps the champion."""
 
     champion: Quality
@@ -33,7 +33,7 @@ class Verdict(NamedTuple):
         return self.challenger.ndcg > self.champion.ndcg
 
 
-def compare(home: Home, champion: str, challenger: str, start_ms: int, end_ms: int) -> Verdict:
+def compare(home: Home, champion: str, challenger: str, start_ms: int, end_ms: int) -> Comparison:
     """Rank every order of a known user in `[start_ms, end_ms)` with both models.
 
     Sequences come from the point-in-time join, as of just before each order.
@@ -60,4 +60,4 @@ def compare(home: Home, champion: str, challenger: str, start_ms: int, end_ms: i
             evaluation.score(features.training_rows(orders), orders)
         evaluation.observe(block)
     report = evaluation.report()
-    return Verdict(report["champion"], report["challenger"], start_ms, end_ms)
+    return Comparison(report["champion"], report["challenger"], start_ms, end_ms)

@@ -78,8 +78,10 @@ def shop(
         writer.close()
         backfill_events(settings, file)
         wait_until(
-            lambda: Features.open(Home(settings.home).features).catalogue().num_rows
-            == data.items.num_rows
+            lambda: (
+                Features.open(Home(settings.home).features).catalogue().num_rows
+                == data.items.num_rows
+            )
         )
         manifest = train_model(settings)
         Models(Home(settings.home).models).promote(manifest.version)
@@ -107,9 +109,7 @@ def test_an_event_changes_the_next_recommendation(shop: Shop) -> None:
     assert len(before["items"]) == 20
     unlikely = [item["item_id"] for item in shop.recommend(shop.user_id, k=100)["items"][-5:]]
     bought_ms = shop.buy(shop.user_id, unlikely)
-    wait_until(
-        lambda: shop.recommend(shop.user_id, k=1)["newest_event_time_ms"] == bought_ms
-    )
+    wait_until(lambda: shop.recommend(shop.user_id, k=1)["newest_event_time_ms"] == bought_ms)
     after = shop.recommend(shop.user_id, k=20)
     assert [i["item_id"] for i in after["items"]] != [i["item_id"] for i in before["items"]]
 
