@@ -60,8 +60,12 @@ def _start_private(settings: RaySettings, folder: Path) -> None:
         logging_level=logging.ERROR,
         configure_logging=True,
         _temp_dir=str(folder),
-        # One per slot: with the default, one per core, Ray warns at every start.
-        _system_config={"worker_maximum_startup_concurrency": settings.num_cpus},
+        # One start per slot: with the default, one per core, Ray warns at every start. No niceness:
+        # by default workers yield to everything else on the machine, and the stream would wait.
+        _system_config={
+            "worker_maximum_startup_concurrency": settings.num_cpus,
+            "worker_niceness": 0,
+        },
     )
 
 

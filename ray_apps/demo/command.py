@@ -41,7 +41,6 @@ def demo_command(
     serve = settings.serve.model_copy(update={"port": settings.serve.port if keep else 0})
     settings = settings.at_home(home).model_copy(update={"serve": serve})
     run_demo(settings, log, split_ms, console, keep)
-    console.print(f"report: {home / 'report.json'}")
 
 
 def _split_ms(log: EventLog) -> int:

@@ -6,6 +6,7 @@ import shutil
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 
 import httpx
@@ -256,10 +257,7 @@ def run_demo(
         with stages.stage("serve", "Start the HTTP application"):
             system = stack.enter_context(serving_system(base, stream))
         report = _examine(story, system)
-        (settings.home / "report.json").write_bytes(
-            msgspec.json.format(msgspec.json.encode(report))
-        )
-        show(report, console)
+        _write(report, settings.home, console)
         if keep:
             console.print(
                 f"\nThe system stays up at [link]{system.url}/docs[/link]; Ctrl-C ends it."
@@ -361,6 +359,17 @@ def _between(chapters: Chapters, after_ms: int, end_ms: int) -> pa.Table:
     events = pa.concat_tables([chapters.history, chapters.first])
     times_ms = events["event_time_ms"]
     return events.filter(pc.and_(pc.greater(times_ms, after_ms), pc.less(times_ms, end_ms)))
+
+
+def _write(report: Report, home: Path, console: Console) -> None:
+    """The report as JSON, on the console, and as a picture of the console."""
+    file = home / "report.json"
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
+    picture = Console(record=True, file=StringIO(), width=100, force_terminal=True)
+    show(report, picture)
+    picture.save_svg(str(home / "report.svg"), title="make demo")
+    show(report, console)
+    console.print(f"report: {file} and report.svg beside it")
 
 
 def _clear(home: Path) -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import ray
-import ray.data
 import ray.train
 import ray.train.torch
 import torch
@@ -59,17 +58,15 @@ def fit_distributed(
     board = ray.remote(num_cpus=0)(EpochBoard).remote()
     rows = data.rows
     trends, _ = order_trends(data.rows, data.vocabulary, settings.ranker)
-    shared = ray.put((data.vocabulary.item_ids, data.text_vectors, trends))
+    shared = ray.put((rows, data.vocabulary.item_ids, data.text_vectors, trends))
     trainer = ray.train.torch.TorchTrainer(
         _train_worker,
         train_loop_config={
             "settings": settings,
             "shared": [shared],
-            "num_rows": rows.num_rows,
             "seed": seed,
             "board": board,
         },
-        datasets={"train": ray.data.from_arrow(rows)},
         scaling_config=ScalingConfig(
             num_workers=settings.train.num_workers, use_gpu=settings.train.use_gpu
         ),
@@ -89,11 +86,11 @@ def fit_distributed(
 def _train_worker(config: dict[str, Any]) -> None:
     """One worker: its part of the rows, the plain fit, a checkpoint after every epoch."""
     settings: Settings = config["settings"]
-    item_ids, text_vectors, trends = ray.get(config["shared"][0])
+    rows, item_ids, text_vectors, trends = ray.get(config["shared"][0])
     context = ray.train.get_context()
     num_workers = context.get_world_size()
     ranker = _for_one_of(num_workers, settings.ranker)
-    num_steps = math.ceil(math.ceil(config["num_rows"] / num_workers) / ranker.batch_size)
+    num_steps = math.ceil(math.ceil(rows.num_rows / num_workers) / ranker.batch_size)
 
     def report(epoch: EpochReport, state: FitState) -> None:
         if context.get_world_rank() > 0:
@@ -106,7 +103,7 @@ def _train_worker(config: dict[str, Any]) -> None:
             ray.train.report(metrics, checkpoint=Checkpoint.from_directory(folder))
 
     fit(
-        _rows_of_worker(),
+        _rows_of_worker(rows, context.get_world_rank(), num_workers),
         ItemVocabulary(item_ids),
         np.array(text_vectors),
         ranker,
@@ -132,10 +129,9 @@ def _prepare(model: torch.nn.Module) -> torch.nn.Module:
     return prepared
 
 
-def _rows_of_worker() -> pa.Table:
-    shard = ray.train.get_dataset_shard("train")
-    batches = shard.iter_batches(batch_size=None, batch_format="pyarrow")
-    return pa.concat_tables(list(batches))
+def _rows_of_worker(rows: pa.Table, rank: int, num_workers: int) -> pa.Table:
+    """Every `num_workers`-th row, so that each worker sees all of the time there is."""
+    return rows.take(pa.array(range(rank, rows.num_rows, num_workers), pa.int64()))
 
 
 def _resume_state() -> FitState | None:

@@ -91,12 +91,14 @@ class RankerModel(nn.Module):
 
     def forward(self, batch: Batch, candidates_C: Tensor, items_ND: Tensor | None = None) -> Tensor:
         """Logits [B, C] of the candidates' codes. `items_ND` saves computing `items()` again."""
-        items_ND = self.items() if items_ND is None else items_ND
-        items_CD = items_ND[candidates_C]
+        if items_ND is None:
+            items_CD, items_BLD = self._items_of(candidates_C, batch.codes)
+        else:
+            items_CD, items_BLD = items_ND[candidates_C], items_ND[batch.codes]
         padding_BL = batch.codes == 0
         kinds_BL = batch.types * NUM_GAPS + batch.gaps
         events_BLD = self.dropout(
-            self.norm(items_ND[batch.codes]) + self.event_type(batch.types) + self.gap(batch.gaps)
+            self.norm(items_BLD) + self.event_type(batch.types) + self.gap(batch.gaps)
         )
         pooled_BP = self._pool(events_BLD, kinds_BL, padding_BL)
 
@@ -109,6 +111,15 @@ class RankerModel(nn.Module):
             weights_BK = self.trend_weight(pooled_BP)
             logits_BC = logits_BC + torch.einsum("bk,bkc->bc", weights_BK, trends_BKC)
         return logits_BC
+
+    def _items_of(self, candidates_C: Tensor, codes_BL: Tensor) -> tuple[Tensor, Tensor]:
+        """Representations [C, D] and [B, L, D], computed only for the items that occur."""
+        codes = torch.cat([candidates_C, codes_BL.flatten()])
+        used_U, place = torch.unique(codes, return_inverse=True)
+        items_UD = self.id(used_U) + self.text_projection(self.text[used_U])
+        num_candidates = len(candidates_C)
+        items_BLD = items_UD[place[num_candidates:]].view(*codes_BL.shape, items_UD.shape[1])
+        return items_UD[place[:num_candidates]], items_BLD
 
     def _pool(self, events_BLD: Tensor, kinds_BL: Tensor, padding_BL: Tensor) -> Tensor:
         """The sequence as a few weighted means of its events, side by side: [B, P]."""

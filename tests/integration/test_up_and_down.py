@@ -1,0 +1,133 @@
+"""The whole system as a user runs it: up, killed, up again, status, recommend, down, nothing left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+READY_TIMEOUT_S = 180.0
+
+
+class Machine:
+    """Runs `reaseq` commands in a home of their own."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        ours = {"REASEQ_HOME": str(home), "REASEQ_SERVE__PORT": "0"}
+        theirs = {k: v for k, v in os.environ.items() if not k.startswith("REASEQ_")}
+        self._environment = {**theirs, **ours}
+
+    def start(self, *arguments: str) -> psutil.Process:
+        """A command in the background, its output in a file."""
+        with (self.home.parent / "output.log").open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "ray_apps", *arguments],
+                env=self._environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        return psutil.Process(process.pid)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "ray_apps", *arguments],
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def up(self) -> tuple[psutil.Process, dict[str, Any]]:
+        """Start everything and wait until it announces itself."""
+        process = self.start("up")
+        announced = self.home / "run.json"
+        wait_until(lambda: announced.exists() or not process.is_running(), READY_TIMEOUT_S)
+        assert announced.exists(), (self.home.parent / "output.log").read_text()
+        return process, json.loads(announced.read_text())
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.1)
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/healthz", timeout=5).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_a_killed_system_leaves_nothing_and_comes_up_again(tmp_path: Path) -> None:
+    """SIGKILL: no process, no port, no lock. Then up again, used, and taken down in order."""
+    machine = Machine(tmp_path / "home")
+    process, running = machine.up()
+    family = [process, *process.children(recursive=True)]
+    assert len(family) > 5
+    assert answers(running["url"])
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+    wait_until(lambda: gone(family), 60)
+    assert not answers(running["url"])
+
+    process, running = machine.up()
+    family = [process, *process.children(recursive=True)]
+    refused = machine.run("up")
+    assert refused.returncode == 1
+    assert "already runs" in refused.stderr
+    event = {"user_id": "ann", "item_id": "mug", "event_type": "purchase"}
+    httpx.post(f"{running['url']}/v1/events", json=event, timeout=10).raise_for_status()
+    wait_until(lambda: records_taken_in(machine) == 1, 30)
+    told = machine.run("recommend", "nobody")
+    assert told.returncode == 0, told.stderr
+    assert "no_ranker" in told.stdout
+    down = machine.run("down")
+    assert down.returncode == 0, down.stderr
+    assert gone(family)
+    assert not (machine.home / "run.json").exists()
+    assert "nothing runs" in machine.run("down").stdout
+
+
+def records_taken_in(machine: Machine) -> int:
+    status = machine.run("status", "--json")
+    assert status.returncode == 0, status.stderr
+    return sum(p["num_records"] for p in json.loads(status.stdout)["partitions"])
+
+
+def test_commands_without_a_system_say_what_to_do(tmp_path: Path) -> None:
+    """Nothing runs, nothing to train on, a wrong setting: one line that helps, no traceback."""
+    machine = Machine(tmp_path / "home")
+    for command in (["status"], ["recommend", "ann"], ["replay"]):
+        refused = machine.run(*command)
+        assert refused.returncode == 1
+        assert "reaseq up" in refused.stderr
+        assert "Traceback" not in refused.stderr
+    wrong = subprocess.run(
+        [sys.executable, "-m", "ray_apps", "settings"],
+        env={**os.environ, "REASEQ_KAFKA__NUM_PARTITIONS": "none"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert wrong.returncode == 2
+    assert "kafka.num_partitions" in wrong.stderr
