@@ -18,7 +18,7 @@ import pyarrow as pa
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, PushSource, ValueType
 from feast.types import Array, FeastType, Float64, Int64, String
 
-from reaseq.schemas import ITEM_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.schemas import ITEM_SCHEMA, POPULARITY_SCHEMA, SEQUENCE_SCHEMA
 
 FEAST_TYPES: dict[pa.DataType, FeastType] = {
     pa.string(): String,
@@ -74,9 +74,7 @@ item_popularity = FeatureView(
     ttl=timedelta(0),
     schema=[
         Field(name="item_id", dtype=String),
-        Field(name="num_purchases", dtype=Int64),
-        Field(name="num_buyers", dtype=Int64),
-        Field(name="event_time_ms", dtype=Int64),
+        *fields(POPULARITY_SCHEMA, key="item_id"),
     ],
     source=part_files("item_popularity"),
     description="How often an item was bought, and by how many users, up to `event_time_ms`.",

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import ray
 
-from ray_apps.quiet import hushed
+from ray_apps.quiet import hush
 from reaseq.settings import RaySettings
 
 _TEMP_PREFIX = "reaseq-ray-"
@@ -41,8 +41,9 @@ def ray_cluster(settings: RaySettings) -> Iterator[None]:
         _start_private(settings, folder)
         yield
     finally:
-        with hushed():
-            ray.shutdown()
+        hush.begin()
+        ray.shutdown()
+        hush.end()
         shutil.rmtree(folder, ignore_errors=True)
 
 

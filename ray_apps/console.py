@@ -60,7 +60,9 @@ def _overview(status: Status) -> Table:
     )
     table.add_row("versions", ", ".join(status.versions) or "–")
     table.add_row("lag", f"{sum(p.lag for p in status.partitions):,} records not yet checkpointed")
-    table.add_row("events", f"{sum(p.num_records for p in status.partitions):,} records taken in")
+    for topic in dict.fromkeys(p.topic for p in status.partitions):
+        taken = sum(p.num_records for p in status.partitions if p.topic == topic)
+        table.add_row(topic, f"{taken:,} records taken in")
     table.add_row("dead letters", f"{sum(p.num_dead_letters for p in status.partitions):,}")
     return table
 

@@ -10,8 +10,6 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 from typing import TextIO
 
@@ -37,14 +35,28 @@ def native_output_to(file: Path) -> None:
         os.dup2(target.fileno(), 2)
 
 
-@contextmanager
-def hushed() -> Iterator[None]:
-    """Send Python's stderr where compiled code's goes, while Ray is taken down.
+class Hush:
+    """Sends Python's stderr where compiled code's goes, while Ray is taken down.
 
-    Ray reports every actor that it was told to end as one that failed.
+    Ray reports every actor it was told to end as one that failed, and some of it late: hushed when
+    the first part goes, heard again when the cluster is gone.
     """
-    with os.fdopen(os.dup(2), "w") as native, redirect_stderr(native):
-        yield
+
+    def __init__(self) -> None:
+        self._heard: TextIO | None = None
+
+    def begin(self) -> None:
+        """Hush; again is harmless."""
+        if self._heard is None:
+            self._heard, sys.stderr = sys.stderr, os.fdopen(os.dup(2), "w", buffering=1)
+
+    def end(self) -> None:
+        """Let stderr be heard again."""
+        if self._heard is not None:
+            sys.stderr, self._heard = self._heard, None
+
+
+hush = Hush()
 
 
 def _show_only_ours(

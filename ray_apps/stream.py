@@ -17,7 +17,6 @@ import ray.data
 from ray.actor import ActorHandle
 
 from ray_apps.home import Home
-from ray_apps.quiet import hushed
 from reaseq.settings import Settings
 from streams.catalogue_handler import CatalogueHandler
 from streams.checkpoints import Checkpoints
@@ -160,8 +159,7 @@ class StreamJob:
         """Let every shard checkpoint and end, and wait for it."""
         ray.get(self._control.stop.remote())
         self._thread.join(timeout=READY_TIMEOUT_S)
-        with hushed():
-            ray.kill(self._control)
+        ray.kill(self._control)
 
     def _run(self, settings: Settings) -> None:
         try:

@@ -44,3 +44,27 @@ SEQUENCE_SCHEMA = pa.schema(
 The lists of a row have one length. `event_keys` holds the 64-bit hash of each event id.
 `(newest_event_time_ms, revision)` only grows for a user, so it orders all versions of a row.
 """
+
+ORDER_SCHEMA = pa.schema(
+    [
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("label_time_ms", pa.int64(), nullable=False),
+        pa.field("label_item_ids", pa.list_(pa.string()), nullable=False),
+    ]
+)
+"""One row an order: what one user bought at one moment, the labels of one ranking."""
+
+TRAINING_SCHEMA = pa.schema(
+    [*SEQUENCE_SCHEMA, ORDER_SCHEMA.field("label_time_ms"), ORDER_SCHEMA.field("label_item_ids")]
+)
+"""One row an order with the user sequence as it was just before it."""
+
+POPULARITY_SCHEMA = pa.schema(
+    [
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("num_purchases", pa.int64(), nullable=False),
+        pa.field("num_buyers", pa.int64(), nullable=False),
+        pa.field("event_time_ms", pa.int64(), nullable=False),
+    ]
+)
+"""One row an item: how often it was bought, and by how many users, up to `event_time_ms`."""

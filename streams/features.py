@@ -19,26 +19,17 @@ import pyarrow.compute as pc
 from feast import FeatureStore
 
 from reaseq.events import EventType
-from reaseq.schemas import EVENT_SCHEMA, ITEM_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.schemas import (
+    EVENT_SCHEMA,
+    ITEM_SCHEMA,
+    ORDER_SCHEMA,
+    TRAINING_SCHEMA,
+)
 from reaseq.sequences.state import SequenceState
 from streams.feature_stores.guard import GuardedOnlineStore
 from streams.feature_stores.home import OnlineStoreName, apply_definitions, open_store
 from streams.feature_stores.parts import parts
 from streams.feature_stores.views import ITEMS, POPULARITY, SEQUENCES, View
-
-LABEL_SCHEMA = pa.schema(
-    [
-        pa.field("user_id", pa.string(), nullable=False),
-        pa.field("label_time_ms", pa.int64(), nullable=False),
-        pa.field("label_item_ids", pa.list_(pa.string()), nullable=False),
-    ]
-)
-"""One row a label: what a user turned to at `label_time_ms`."""
-
-TRAINING_SCHEMA = pa.schema(
-    [*SEQUENCE_SCHEMA, LABEL_SCHEMA.field("label_time_ms"), LABEL_SCHEMA.field("label_item_ids")]
-)
-"""A user sequence as it was just before a label, and the label."""
 
 
 class Features:
@@ -126,14 +117,14 @@ class Features:
         return self._append(POPULARITY, rows, part)
 
     def training_rows(self, labels: pa.Table) -> pa.Table:
-        """Each label (LABEL_SCHEMA) with the user sequence strictly before it (TRAINING_SCHEMA).
+        """Each order (ORDER_SCHEMA) with the user sequence strictly before it (TRAINING_SCHEMA).
 
         Every label row comes back once, in its place, equal ones too. The sequence is the snapshot
         of greatest `(newest_event_time_ms, revision)` whose newest event is before `label_time_ms`.
         Where there is none, the lists are empty and `newest_event_time_ms` and `revision` are 0, a
         revision that no written row should have.
         """
-        labels = labels.select(LABEL_SCHEMA.names).cast(LABEL_SCHEMA)
+        labels = labels.select(ORDER_SCHEMA.names).cast(ORDER_SCHEMA)
         before_ms = pc.subtract(labels["label_time_ms"], 1)
         questions = pd.DataFrame(
             {

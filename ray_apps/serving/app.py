@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from ray import serve
 from ray.serve import Application
 
-from ray_apps.quiet import hushed
+from ray_apps.quiet import hush
 from ray_apps.serving.gateway import gateway_deployment
 from ray_apps.serving.recommender import recommender_deployment
 from reaseq.settings import Settings
@@ -39,8 +39,8 @@ def serving(settings: Settings) -> Iterator[str]:
         serve.run(build_app(settings), name=APPLICATION, route_prefix="/")
         yield f"http://{settings.serve.host}:{port}"
     finally:
-        with hushed():
-            serve.shutdown()
+        hush.begin()
+        serve.shutdown()
 
 
 def _free_port(host: str) -> int:

@@ -78,7 +78,10 @@ def fit_distributed(
         ),
     )
     with _relay(board, on_epoch):
-        result = trainer.fit()
+        try:
+            result = trainer.fit()
+        except SystemExit:  # what Ray Train makes of Ctrl-C
+            raise KeyboardInterrupt from None
     with result.checkpoint.as_directory() as checkpoint:
         return _read_state(Path(checkpoint))
 

@@ -12,15 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reaseq.events import EventType
-
-ORDER_SCHEMA = pa.schema(
-    [
-        pa.field("user_id", pa.string(), nullable=False),
-        pa.field("label_time_ms", pa.int64(), nullable=False),
-        pa.field("label_item_ids", pa.list_(pa.string()), nullable=False),
-    ]
-)
-"""One row an order. A training row is a sequence and its order, hence the names of the columns."""
+from reaseq.schemas import ORDER_SCHEMA
 
 
 def orders_of(events: pa.Table) -> pa.Table:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reaseq.schemas import ITEM_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.schemas import ITEM_SCHEMA, POPULARITY_SCHEMA, SEQUENCE_SCHEMA
 from streams.feature_stores.encoding import (
     EncodedRows,
     encode_entity_keys,
@@ -18,16 +18,6 @@ from streams.feature_stores.encoding import (
     encode_values,
 )
 from streams.feature_stores.parts import write_part
-
-POPULARITY_SCHEMA = pa.schema(
-    [
-        pa.field("item_id", pa.string(), nullable=False),
-        pa.field("num_purchases", pa.int64(), nullable=False),
-        pa.field("num_buyers", pa.int64(), nullable=False),
-        pa.field("event_time_ms", pa.int64(), nullable=False),
-    ]
-)
-"""One row an item: how often it was bought, and by how many users, up to `event_time_ms`."""
 
 
 @dataclass(frozen=True, kw_only=True)

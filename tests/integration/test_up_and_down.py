@@ -1,4 +1,4 @@
-"""The whole system as a user runs it: up, killed, up again, status, recommend, down, nothing left."""
+"""The whole system as a user runs it: up, killed, up again, used, down, nothing left."""
 
 from __future__ import annotations
 

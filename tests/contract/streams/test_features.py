@@ -16,9 +16,14 @@ import pytest
 from feast import FeatureStore
 from feast.data_source import PushMode
 
-from reaseq.schemas import ITEM_SCHEMA, SEQUENCE_SCHEMA
-from streams.feature_stores.views import POPULARITY_SCHEMA
-from streams.features import LABEL_SCHEMA, TRAINING_SCHEMA, Features
+from reaseq.schemas import (
+    ITEM_SCHEMA,
+    ORDER_SCHEMA,
+    POPULARITY_SCHEMA,
+    SEQUENCE_SCHEMA,
+    TRAINING_SCHEMA,
+)
+from streams.features import Features
 
 ROOT = Path(__file__).parents[3]
 NOW_MS = 1_700_000_000_123
@@ -65,7 +70,7 @@ def labels(*rows: tuple[str, int]) -> pa.Table:
     """Labels whose item names their place."""
     named = [(user, ms, [f"label-{place}"]) for place, (user, ms) in enumerate(rows)]
     columns = [list(column) for column in zip(*named, strict=True)]
-    return pa.table(columns, LABEL_SCHEMA)
+    return pa.table(columns, ORDER_SCHEMA)
 
 
 # Online
@@ -286,7 +291,7 @@ def test_training_rows_see_only_the_past(features: Features, time_zone: None) ->
     expected = ["late", "old", None, "late", "boris", None, "after", None]
     rows = features.training_rows(asked)
     assert rows.schema.equals(TRAINING_SCHEMA)
-    for name in LABEL_SCHEMA.names:
+    for name in ORDER_SCHEMA.names:
         assert rows[name].equals(asked[name])
     for place, name in enumerate(expected):
         found = rows.slice(place, 1).select(SEQUENCE_SCHEMA.names)
@@ -310,7 +315,7 @@ def test_a_replayed_part_changes_nothing(features: Features) -> None:
 def test_labels_without_any_history_come_back(features: Features) -> None:
     """No part was written yet, or no label asked: the answer has the rows of the labels."""
     assert features.training_rows(labels(("anna", NOW_MS)))["revision"].to_pylist() == [0]
-    assert features.training_rows(LABEL_SCHEMA.empty_table()).equals(TRAINING_SCHEMA.empty_table())
+    assert features.training_rows(ORDER_SCHEMA.empty_table()).equals(TRAINING_SCHEMA.empty_table())
 
 
 # The home

@@ -9,9 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
-from reaseq.evaluation.orders import ORDER_SCHEMA
 from reaseq.evaluation.prequential import PrequentialEvaluation
-from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.schemas import EVENT_SCHEMA, ORDER_SCHEMA, SEQUENCE_SCHEMA
 
 ITEMS = ["a", "b", "c", "d"]
 
