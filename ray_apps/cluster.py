@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
 import ray
 
 from ray_apps.quiet import hush
+from ray_apps.reaper import Reaper
 from reaseq.settings import RaySettings
 
 _TEMP_PREFIX = "reaseq-ray-"
@@ -26,7 +25,8 @@ def ray_cluster(settings: RaySettings) -> Iterator[None]:
     """Connect to `settings.address`, or start a private cluster and stop it at the end.
 
     A private cluster keeps its sockets and logs in a folder under the system's temporary one, which
-    is removed with it; Ray's processes end with the one that started them, even by SIGKILL.
+    is removed with it; its processes end with the one that started them, even by SIGKILL
+    (`ray_apps.reaper`).
     """
     if settings.address:
         ray.init(address=settings.address, namespace="reaseq", log_to_driver=False)
@@ -35,8 +35,8 @@ def ray_cluster(settings: RaySettings) -> Iterator[None]:
         finally:
             ray.shutdown()
         return
-    _remove_leftovers()
-    folder = Path(tempfile.mkdtemp(prefix=f"{_TEMP_PREFIX}{os.getpid()}-"))
+    folder = Path(tempfile.mkdtemp(prefix=_TEMP_PREFIX))
+    reaper = Reaper(folder)
     try:
         _start_private(settings, folder)
         yield
@@ -44,7 +44,7 @@ def ray_cluster(settings: RaySettings) -> Iterator[None]:
         hush.begin()
         ray.shutdown()
         hush.end()
-        shutil.rmtree(folder, ignore_errors=True)
+        reaper.close()
 
 
 def _start_private(settings: RaySettings, folder: Path) -> None:
@@ -68,11 +68,3 @@ def _start_private(settings: RaySettings, folder: Path) -> None:
             "worker_niceness": 0,
         },
     )
-
-
-def _remove_leftovers() -> None:
-    """Remove the folders of runs that were killed before they could do it themselves."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_TEMP_PREFIX}*"):
-        owner = folder.name.removeprefix(_TEMP_PREFIX).split("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
