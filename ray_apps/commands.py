@@ -148,7 +148,7 @@ def train_command(settings: Settings, console: Console, seed: int, held_out_days
     settings = settings.at_home(found[0].root if found else settings.home)
     home = Home(settings.home)
     newest_ms = pc.max(EventArchive(home.events).read()["event_time_ms"]).as_py()
-    Features.apply(home.features)
+    Features.apply(home.features, settings.features.online)
     models = Models(home.models)
     champion = models.champion
     held_out_ms = int(held_out_days * DAY_MS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -61,19 +62,32 @@ def foundation(settings: Settings, say: Say) -> Iterator[Foundation]:
         say("Ray")
         stack.enter_context(ray_cluster(settings.ray))
         say("feature store")
-        Features.apply(home.features)
+        Features.apply(home.features, settings.features.online)
         yield Foundation(settings, log)
 
 
 @contextmanager
 def streaming(base: Foundation) -> Iterator[StreamJob]:
     """Start the shards on a foundation; stop them at the end."""
-    job = StreamJob(base.settings, base.log)
-    try:
-        job.wait_until_ready()
-        yield job
-    finally:
-        job.stop()
+    with _only_stream_of(Home(base.settings.home)):
+        job = StreamJob(base.settings, base.log)
+        try:
+            job.wait_until_ready()
+            yield job
+        finally:
+            job.stop()
+
+
+@contextmanager
+def _only_stream_of(home: Home) -> Iterator[None]:
+    """Hold the home's checkpoints; the system lets them go with the process, however it ends."""
+    home.checkpoints.mkdir(parents=True, exist_ok=True)
+    with (home.checkpoints / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(f"another stream already runs on {home.root}: stop it first") from None
+        yield
 
 
 @contextmanager

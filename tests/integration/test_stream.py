@@ -8,9 +8,11 @@ import signal
 import time
 
 import pyarrow as pa
+import pytest
 
 from ray_apps.home import Home
 from ray_apps.stream import StreamJob
+from ray_apps.system import Foundation, streaming
 from reaseq.schemas import EVENT_SCHEMA, ITEM_SCHEMA
 from reaseq.sequences.oracle import mismatched_users, newest_distinct_events
 from reaseq.settings import Settings
@@ -111,3 +113,12 @@ def test_a_stopped_stream_goes_on_with_another_number_of_shards(settings: Settin
     assert features.read_items(["i1"])["title"].to_pylist() == ["A mug"]
     job.stop()
     job.check()
+
+
+def test_a_second_stream_on_one_home_is_refused(settings: Settings) -> None:
+    """Two would write the same checkpoints: the second is told so, the first goes on."""
+    base = Foundation(settings, KafkaLog(settings.kafka))
+    with streaming(base) as first:
+        with pytest.raises(ValueError, match="already runs"), streaming(base):
+            pass
+        first.check()
