@@ -43,7 +43,6 @@ def ray_cluster(settings: RaySettings) -> Iterator[None]:
     finally:
         hush.begin()
         ray.shutdown()
-        hush.end()
         reaper.close()
 
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ray_apps.doctor import Finding
+from ray_apps.quiet import hush
 from ray_apps.status import Status
 
 console = Console()
@@ -24,11 +25,16 @@ def friendly_errors() -> Iterator[None]:
     try:
         yield
     except (ValueError, LogError) as error:
+        hush.end()
         errors.print(f"[bold red]error:[/bold red] {error}", highlight=False, markup=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
+        hush.end()
         errors.print("stopped")
         raise typer.Exit(130) from None
+    except BaseException:
+        hush.end()
+        raise
 
 
 def findings_table(findings: Sequence[Finding]) -> Table:

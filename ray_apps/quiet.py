@@ -33,21 +33,23 @@ def native_output_to(file: Path) -> None:
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     with file.open("ab") as target:
         os.dup2(target.fileno(), 2)
+    hush.has_file = True
 
 
 class Hush:
     """Sends Python's stderr where compiled code's goes, while Ray is taken down.
 
-    Ray reports every actor it was told to end as one that failed, and some of it late: hushed when
-    the first part goes, heard again when the cluster is gone.
+    Ray reports every actor it was told to end as one that failed, some of it at the very end of the
+    program: hushed when the first part goes, heard again only for an error of ours.
     """
 
     def __init__(self) -> None:
+        self.has_file = False
         self._heard: TextIO | None = None
 
     def begin(self) -> None:
-        """Hush; again is harmless."""
-        if self._heard is None:
+        """Hush; again is harmless. Nothing happens where `native_output_to` chose no file."""
+        if self._heard is None and self.has_file:
             self._heard, sys.stderr = sys.stderr, os.fdopen(os.dup(2), "w", buffering=1)
 
     def end(self) -> None:

@@ -53,11 +53,15 @@ def compare(home: Home, champion: str, challenger: str, start_ms: int, end_ms: i
         contenders[name] = ranker.over(item_ids)
     evaluation = PrequentialEvaluation(item_ids, contenders)
     window = events.filter(pc.greater_equal(events["event_time_ms"], start_ms))
+    orders = orders_of(window)
+    rows = features.training_rows(orders)
+    start = 0
     for block in blocks_of(window, ORDERS_AT_ONCE):
-        # Both contenders learn by the day, so a block at once is as good as order by order.
-        orders = orders_of(block)
-        if orders.num_rows:
-            evaluation.score(features.training_rows(orders), orders)
+        # Orders and blocks are both in time order. Both contenders learn by the day, so a block at
+        # once is as good as order by order.
+        num_orders = orders_of(block).num_rows
+        evaluation.score(rows.slice(start, num_orders), orders.slice(start, num_orders))
         evaluation.observe(block)
+        start += num_orders
     report = evaluation.report()
     return Comparison(report["champion"], report["challenger"], start_ms, end_ms)
