@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from io import StringIO
 
 import msgspec
 import numpy as np
@@ -12,6 +14,9 @@ from rich.panel import Panel
 from rich.table import Table
 
 from reaseq.evaluation.prequential import Quality
+
+PICTURE_WIDTH = 100
+"""Columns of the report as a picture."""
 
 
 class Percentiles(msgspec.Struct):
@@ -100,6 +105,14 @@ def show(report: Report, console: Console) -> None:
         console.print(_user(user))
     seconds = "  ".join(f"{stage} {took:.0f} s" for stage, took in report.seconds.items())
     console.print(f"[dim]{seconds}[/dim]")
+
+
+def as_svg(report: Report) -> str:
+    """The printed report as a picture that fetches nothing when it is looked at."""
+    console = Console(record=True, file=StringIO(), width=PICTURE_WIDTH, force_terminal=True)
+    show(report, console)
+    # Rich points to web fonts; any fixed-width font of the reader's does.
+    return re.sub(r"@font-face \{.*?\}", "", console.export_svg(title="make demo"), flags=re.S)
 
 
 def _quality(report: Report) -> Table:

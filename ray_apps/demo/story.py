@@ -6,7 +6,6 @@ import shutil
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
 
 import httpx
@@ -24,6 +23,7 @@ from ray_apps.demo.report import (
     Report,
     ShownItem,
     ShownUser,
+    as_svg,
     day,
     qualities,
     show,
@@ -365,9 +365,7 @@ def _write(report: Report, home: Path, console: Console) -> None:
     """The report as JSON, on the console, and as a picture of the console."""
     file = home / "report.json"
     file.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
-    picture = Console(record=True, file=StringIO(), width=100, force_terminal=True)
-    show(report, picture)
-    picture.save_svg(str(home / "report.svg"), title="make demo")
+    (home / "report.svg").write_text(as_svg(report))
     show(report, console)
     console.print(f"report: {file} and report.svg beside it")
 
