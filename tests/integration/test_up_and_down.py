@@ -107,7 +107,7 @@ def test_a_killed_system_leaves_nothing_and_comes_up_again(tmp_path: Path) -> No
     assert "no_ranker" in told.stdout
     down = machine.run("down")
     assert down.returncode == 0, down.stderr
-    assert gone(family)
+    wait_until(lambda: gone(family), 10)
     assert not (machine.home / "run.json").exists()
     assert "nothing runs" in machine.run("down").stdout
 
