@@ -29,7 +29,7 @@ START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
 
 EMBEDDED_IDLE_PAUSE_MS = 10
-"""It does not hold an empty fetch: without a pause an idle reader took 0.7 cores."""
+"""It does not hold an empty fetch: without a pause an idle reader would spin."""
 
 _PR_SET_PDEATHSIG = 1
 

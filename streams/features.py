@@ -157,7 +157,7 @@ class Features:
 
 
 def warm_up() -> None:
-    """Load the compiled loops of merging and encoding, or the first events wait 0.6 s for them."""
+    """Load the compiled loops of merging and encoding, or the first events wait for them."""
     event = {
         "event_id": "e",
         "user_id": "u",

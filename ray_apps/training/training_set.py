@@ -19,7 +19,7 @@ from streams.event_archive import EventArchive
 from streams.features import Features
 
 NUM_THREADS = max(1, (os.cpu_count() or 2) // 2)
-"""Threads for encoding texts: more than there are free cores made it 25 times slower."""
+"""Threads for encoding texts: with more than there are free cores it gets much slower."""
 
 Progress = Callable[[int, int], None]
 """Called with (done, to do)."""

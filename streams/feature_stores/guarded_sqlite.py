@@ -30,7 +30,7 @@ from streams.feature_stores.guard import Order, order_of, pass_guard
 logger = logging.getLogger(__name__)
 
 BUSY_TIMEOUT_S = 30.0
-"""How long a writer waits for another. A write of 1,000 users takes some 50 ms."""
+"""How long a writer waits for another."""
 
 MAX_VARIABLES = 500
 """Keys in one SELECT. SQLite's limit is 999 in old builds, and more keys gain no speed."""
