@@ -68,3 +68,48 @@ POPULARITY_SCHEMA = pa.schema(
     ]
 )
 """One row an item: how often it was bought, and by how many users, up to `event_time_ms`."""
+
+GENERATED_SCHEMA = pa.schema(
+    [
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("item_ids", pa.list_(pa.string()), nullable=False),
+        pa.field("probabilities", pa.list_(pa.float64()), nullable=False),
+        pa.field("model_version", pa.string(), nullable=False),
+        pa.field("generated_at_ms", pa.int64(), nullable=False),
+        pa.field("partition", pa.int64(), nullable=False),
+        pa.field("next_offset", pa.int64(), nullable=False),
+        pa.field("newest_event_time_ms", pa.int64(), nullable=False),
+        pa.field("revision", pa.int64(), nullable=False),
+    ]
+)
+"""One row a user: generated behaviours, most probable first.
+
+They rest on the version `(newest_event_time_ms, revision)` of the user's sequence, which had taken
+in every record of `partition` before `next_offset` (-1 and 0: it did not come from the log).
+"""
+
+GENERATED_ITEM_IDS = "generated_item_ids"
+GENERATED_PROBABILITIES = "generated_probabilities"
+"""The columns in which generated behaviours stand beside a user sequence (`with_generated`)."""
+
+KNOWLEDGE_SCHEMA = pa.schema(
+    [
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("what", pa.string(), nullable=False),
+        pa.field("who", pa.string(), nullable=False),
+        pa.field("when", pa.string(), nullable=False),
+        pa.field("where", pa.string(), nullable=False),
+        pa.field("why", pa.string(), nullable=False),
+        pa.field("with_what", pa.string(), nullable=False),
+        pa.field("content_hash", pa.string(), nullable=False),
+        pa.field("prompt_version", pa.string(), nullable=False),
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("num_prompt_tokens", pa.int64(), nullable=False),
+        pa.field("num_tokens", pa.int64(), nullable=False),
+        pa.field("duration_s", pa.float64(), nullable=False),
+        pa.field("verdict", pa.string(), nullable=False),
+        pa.field("reason", pa.string()),
+        pa.field("event_time_ms", pa.int64(), nullable=False),
+    ]
+)
+"""One row an item: what an agent found out about it, accepted or rejected, with its provenance."""

@@ -10,9 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reaseq.events import EventType
+from reaseq.schemas import GENERATED_ITEM_IDS, GENERATED_PROBABILITIES
 from reaseq.vocabulary import ItemVocabulary
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
 
 EVENT_TYPE_CODES = {event_type.value: code for code, event_type in enumerate(EventType, start=1)}
 """0 is padding and any type that this version does not know."""
@@ -32,6 +34,15 @@ class PaddedSequences(NamedTuple):
     """[B, L], values of EVENT_TYPE_CODES."""
     times_ms: Ints
     """[B, L]; 0 where padded."""
+
+
+class PaddedGenerated(NamedTuple):
+    """B users' generated behaviours, most probable first, padded with 0 on the right."""
+
+    codes: Ints
+    """[B, G] of the vocabulary."""
+    probabilities: Floats
+    """[B, G]; 0 where padded."""
 
 
 def pad_sequences(
@@ -57,6 +68,27 @@ def pad_sequences(
             for values in (codes, types, times_ms)
         )
     )
+
+
+def pad_generated(rows: pa.Table, vocabulary: ItemVocabulary, num: int) -> PaddedGenerated:
+    """The `num` most probable generated behaviours of each row; G is `num`.
+
+    They stand in the columns that `reaseq.sequences.rows.with_generated` adds; without those nobody
+    has any.
+    """
+    shape = (rows.num_rows, num)
+    if GENERATED_ITEM_IDS not in rows.column_names:
+        return PaddedGenerated(np.zeros(shape, np.int64), np.zeros(shape, np.float32))
+    lists = rows[GENERATED_ITEM_IDS]
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy().astype(np.int64)
+    codes = vocabulary.encode(pc.list_flatten(lists))
+    probabilities = pc.list_flatten(rows[GENERATED_PROBABILITIES]).to_numpy()
+    row = np.repeat(np.arange(rows.num_rows), lengths)
+    column = np.arange(len(row)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    kept = column < num
+    padded = np.zeros(shape, np.float32)
+    padded[row[kept], column[kept]] = probabilities[kept]
+    return PaddedGenerated(_scatter(codes, row, column, kept, shape), padded)
 
 
 def _type_codes(event_types: pa.Array | pa.ChunkedArray) -> Ints:

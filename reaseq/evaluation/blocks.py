@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from reaseq.evaluation.orders import orders_of
 from reaseq.evaluation.prequential import PrequentialEvaluation
 from reaseq.events import EventType
-from reaseq.sequences.rows import aligned
+from reaseq.sequences.rows import aligned, with_generated
 
 
 def blocks_of(events: pa.Table, max_orders: int) -> Iterator[pa.Table]:
@@ -42,11 +42,14 @@ def blocks_of(events: pa.Table, max_orders: int) -> Iterator[pa.Table]:
     yield events.slice(start)
 
 
-def score_block(evaluation: PrequentialEvaluation, sequences: pa.Table, block: pa.Table) -> None:
+def score_block(
+    evaluation: PrequentialEvaluation, sequences: pa.Table, generated: pa.Table, block: pa.Table
+) -> None:
     """Score every order of a block, moment by moment, the learners learning in between.
 
-    `sequences` holds the sequences (SEQUENCE_SCHEMA) before the block of the users who order in it;
-    `block` comes from `blocks_of`. What learns online is as fresh as if each order came alone.
+    `sequences` (SEQUENCE_SCHEMA) and `generated` (GENERATED_SCHEMA) are those before the block of
+    the users who order in it; `block` comes from `blocks_of`. What learns online is as fresh as if
+    each order came alone.
     """
     times_ms = block["event_time_ms"].to_numpy()
     starts = np.flatnonzero(np.diff(times_ms, prepend=-1)).tolist()
@@ -54,5 +57,6 @@ def score_block(evaluation: PrequentialEvaluation, sequences: pa.Table, block: p
         moment = block.slice(start, end - start)
         orders = orders_of(moment)
         if orders.num_rows:
-            evaluation.score(aligned(sequences, orders["user_id"].to_pylist()), orders)
+            rows = aligned(sequences, orders["user_id"].to_pylist())
+            evaluation.score(with_generated(rows, generated), orders)
         evaluation.observe(moment)

@@ -38,6 +38,16 @@ def ranks_against_ties(scores: Floats, rows: Ints, columns: Ints) -> Ints:
     return ranks
 
 
+def hits_at(ranks: Ints, k: int) -> Floats:
+    """1 for each target that stands among the first `k`, else 0."""
+    return (ranks <= k).astype(np.float64)
+
+
+def gains_at(ranks: Ints, k: int) -> Floats:
+    """The discounted gain of each target: [rank <= k] / log2(1 + rank)."""
+    return np.asarray((ranks <= k) / np.log2(1.0 + ranks))
+
+
 def hit_rate_at(ranks: Ints, k: int) -> float:
     """The share of targets that stand among the first `k`.
 
@@ -45,7 +55,7 @@ def hit_rate_at(ranks: Ints, k: int) -> float:
 
     Example: ranks 1, 3, 30 at k = 20 give 2/3. Without targets the result is NaN.
     """
-    return float(np.mean(ranks <= k)) if len(ranks) else float("nan")
+    return float(np.mean(hits_at(ranks, k))) if len(ranks) else float("nan")
 
 
 def ndcg_at(ranks: Ints, k: int) -> float:
@@ -58,4 +68,4 @@ def ndcg_at(ranks: Ints, k: int) -> float:
     """
     if not len(ranks):
         return float("nan")
-    return float(np.mean((ranks <= k) / np.log2(1.0 + ranks)))
+    return float(np.mean(gains_at(ranks, k)))

@@ -17,7 +17,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reaseq.evaluation.metrics import hit_rate_at, ndcg_at, ranks_against_ties
+from reaseq.evaluation.bootstrap import Interval, Resampled, resample
+from reaseq.evaluation.metrics import gains_at, hit_rate_at, hits_at, ndcg_at, ranks_against_ties
 from reaseq.vocabulary import ItemVocabulary
 
 Ints = npt.NDArray[np.int64]
@@ -56,6 +57,14 @@ class Quality:
     num_targets: int
 
 
+@dataclass(frozen=True)
+class Estimate:
+    """Quality with its bootstrap intervals, or the paired difference of two qualities."""
+
+    hit_rate: Interval
+    ndcg: Interval
+
+
 class PrequentialEvaluation:
     """Scores orders in time order and keeps every rank.
 
@@ -73,6 +82,7 @@ class PrequentialEvaluation:
         """Orders left out because their user had no sequence yet."""
         self._scorers = dict(scorers)
         self._records = {name: _Record() for name in scorers}
+        self._users: dict[str, int] = {}
 
     def score(self, sequences: pa.Table, orders: pa.Table) -> None:
         """Rank the catalogue for each order with every scorer and note the ranks of its items.
@@ -92,11 +102,13 @@ class PrequentialEvaluation:
         at_ms = orders["label_time_ms"].to_numpy()
         rows = np.asarray(pc.list_parent_indices(orders["label_item_ids"]).to_numpy(), np.int64)
         columns = self.items.encode(pc.list_flatten(orders["label_item_ids"])) - 1
+        users = np.array([self._number_of(u) for u in orders["user_id"].to_pylist()], np.int64)
         for name, scorer in self._scorers.items():
             scores = scorer.score(sequences, at_ms)
             if scores.shape != (orders.num_rows, len(self.items)):
                 raise ValueError(f"scorer {name!r} gave {scores.shape}, not [orders, items]")
-            self._records[name].add(at_ms, rows, ranks_against_ties(scores, rows, columns))
+            ranks = ranks_against_ties(scores, rows, columns)
+            self._records[name].add(at_ms, users, rows, ranks)
 
     def observe(self, events: pa.Table) -> None:
         """Forward applied events to the scorers that learn online.
@@ -125,6 +137,27 @@ class PrequentialEvaluation:
             name: record.quality(self.k, start_ms, end_ms) for name, record in self._records.items()
         }
 
+    def estimates(self) -> dict[str, Estimate]:
+        """The quality of every scorer over all orders, with bootstrap intervals by user."""
+        return {name: _estimate(*r.resampled(self.k)) for name, r in self._records.items()}
+
+    def differences(self, base: str) -> dict[str, Estimate]:
+        """How much better each scorer is than `base` on the same orders, with paired intervals.
+
+        Raises ValueError for a scorer that joined later and so has seen other orders.
+        """
+        hits, gains = self._records[base].resampled(self.k)
+        found = {}
+        for name, record in self._records.items():
+            if record.num_orders != self._records[base].num_orders:
+                raise ValueError(f"{name!r} and {base!r} have not scored the same orders")
+            of_hits, of_gains = record.resampled(self.k)
+            found[name] = _estimate(of_hits.minus(hits), of_gains.minus(gains))
+        return found
+
+    def _number_of(self, user_id: str) -> int:
+        return self._users.setdefault(user_id, len(self._users))
+
 
 class _Record:
     """Every rank that one scorer gave: one entry a target."""
@@ -133,13 +166,22 @@ class _Record:
         self._times_ms: list[Ints] = []
         self._orders: list[Ints] = []
         self._ranks: list[Ints] = []
-        self._num_orders = 0
+        self._users: list[Ints] = []
+        self.num_orders = 0
 
-    def add(self, at_ms: Ints, rows: Ints, ranks: Ints) -> None:
+    def add(self, at_ms: Ints, users: Ints, rows: Ints, ranks: Ints) -> None:
         self._times_ms.append(at_ms[rows])
-        self._orders.append(rows + self._num_orders)
+        self._users.append(users[rows])
+        self._orders.append(rows + self.num_orders)
         self._ranks.append(ranks)
-        self._num_orders += len(at_ms)
+        self.num_orders += len(at_ms)
+
+    def resampled(self, k: int) -> tuple[Resampled, Resampled]:
+        """Hit rate and NDCG over all targets, resampled by user."""
+        nothing = np.zeros(0, np.int64)
+        ranks = np.concatenate([nothing, *self._ranks])
+        users = np.concatenate([nothing, *self._users])
+        return resample(hits_at(ranks, k), users), resample(gains_at(ranks, k), users)
 
     def quality(self, k: int, start_ms: int | None, end_ms: int | None) -> Quality:
         nothing = np.zeros(0, np.int64)
@@ -153,6 +195,10 @@ class _Record:
         orders = np.concatenate([nothing, *self._orders])[inside]
         num_orders = len(np.unique(orders))
         return Quality(hit_rate_at(ranks, k), ndcg_at(ranks, k), k, num_orders, len(ranks))
+
+
+def _estimate(hits: Resampled, gains: Resampled) -> Estimate:
+    return Estimate(hits.interval(), gains.interval())
 
 
 def _check_rows(sequences: pa.Table, orders: pa.Table) -> None:

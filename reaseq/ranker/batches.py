@@ -12,8 +12,14 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from reaseq.candidates.padded import PaddedSequences, pad_sequences
-from reaseq.ranker.model import NUM_GAPS, Batch
+from reaseq.candidates.padded import (
+    PaddedGenerated,
+    PaddedSequences,
+    pad_generated,
+    pad_sequences,
+)
+from reaseq.ranker.model import NUM_CHANCES, NUM_GAPS, Batch
+from reaseq.ranker.settings import RankerSettings
 from reaseq.ranker.trends import ItemTrends, TrendHistory
 from reaseq.vocabulary import ItemVocabulary
 
@@ -30,6 +36,7 @@ class TrainingData(NamedTuple):
     """Orders and the sequences before them. Row i has the labels `offsets[i]:offsets[i + 1]`."""
 
     sequences: PaddedSequences
+    generated: PaddedGenerated
     lengths: Ints
     label_times_ms: Ints
     label_codes: Ints
@@ -46,13 +53,17 @@ class TrainingData(NamedTuple):
         return position, self.label_codes[self.offsets[rows][position] + within]
 
 
-def training_data(rows: pa.Table, vocabulary: ItemVocabulary, num_events: int) -> TrainingData:
+def training_data(
+    rows: pa.Table, vocabulary: ItemVocabulary, settings: RankerSettings
+) -> TrainingData:
     """Training rows: SEQUENCE_SCHEMA as of before the label, `label_time_ms`, `label_item_ids`.
 
-    Null lists (a user without history) count as empty; a row whose labels are all unknown is left
-    out. Raises ValueError when a sequence holds an event at or after its label.
+    Generated behaviours stand in columns of their own (`with_generated`), or there are none. Null
+    lists (a user without history) count as empty; a row whose labels are all unknown is left out.
+    Raises ValueError when a sequence holds an event at or after its label.
     """
-    sequences = pad_sequences(rows, vocabulary, num_events)
+    sequences = pad_sequences(rows, vocabulary, settings.num_events)
+    generated = pad_generated(rows, vocabulary, settings.num_generated)
     label_times_ms = rows["label_time_ms"].to_numpy()
     if (sequences.times_ms >= label_times_ms[:, None]).any():
         raise ValueError("a training row's sequence reaches its label's time: join as of before")
@@ -62,9 +73,10 @@ def training_data(rows: pa.Table, vocabulary: ItemVocabulary, num_events: int) -
     kept = num_labels > 0
     known = PaddedSequences(*(array[kept] for array in sequences))
     lengths = (known.codes > 0).argmax(axis=1)
+    suggested = PaddedGenerated(*(array[kept] for array in generated))
     lengths = np.where((known.codes > 0).any(axis=1), known.codes.shape[1] - lengths, 0)
     offsets = np.append(0, np.cumsum(num_labels[kept]))
-    return TrainingData(known, lengths, label_times_ms[kept], codes[codes > 0], offsets)
+    return TrainingData(known, suggested, lengths, label_times_ms[kept], codes[codes > 0], offsets)
 
 
 def trend_history(data: TrainingData, trends: ItemTrends) -> TrendHistory:
@@ -73,7 +85,9 @@ def trend_history(data: TrainingData, trends: ItemTrends) -> TrendHistory:
     return trends.follow(data.label_codes, times_ms)
 
 
-def to_batch(sequences: PaddedSequences, at_ms_B: Ints, trends_BKN: Floats) -> Batch:
+def to_batch(
+    sequences: PaddedSequences, generated: PaddedGenerated, at_ms_B: Ints, trends_BKN: Floats
+) -> Batch:
     """Sequences as they look at `at_ms_B`; trailing columns of nothing but padding are cut off."""
     used = (sequences.codes > 0).any(axis=0)
     # One column stays even of nothing but padding, so that every weight takes part in every step:
@@ -85,6 +99,8 @@ def to_batch(sequences: PaddedSequences, at_ms_B: Ints, trends_BKN: Floats) -> B
         types,
         gap_buckets(torch.tensor(at_ms_B)[:, None] - times_ms),
         torch.from_numpy(trends_BKN),
+        torch.from_numpy(generated.codes),
+        chance_buckets(torch.from_numpy(generated.probabilities)),
     )
 
 
@@ -92,6 +108,11 @@ def gap_buckets(gaps_ms: Tensor) -> Tensor:
     """floor(log2(1 + minutes)), at most NUM_GAPS - 1. An event from the future counts as now."""
     minutes = gaps_ms.clamp_min(0).double() / _MINUTE_MS
     return torch.log2(1 + minutes).floor().long().clamp_max(NUM_GAPS - 1)
+
+
+def chance_buckets(probabilities: Tensor) -> Tensor:
+    """floor(-log2(probability)), at most NUM_CHANCES - 1."""
+    return (-torch.log2(probabilities)).clamp(0, NUM_CHANCES - 1).floor().long()
 
 
 def epoch_batches(

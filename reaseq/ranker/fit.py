@@ -17,6 +17,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
+from reaseq.candidates.padded import PaddedGenerated, PaddedSequences
 from reaseq.ranker.batches import (
     TrainingData,
     epoch_batches,
@@ -77,7 +78,7 @@ def fit(
     resumed after any epoch. Raises ValueError when there is nothing to train on.
     """
     worker = worker or Worker()
-    data = training_data(rows, vocabulary, settings.num_events)
+    data = training_data(rows, vocabulary, settings)
     if not len(data):
         raise ValueError("no training row has a known label: give more events or a newer catalogue")
     if trends is None:
@@ -97,7 +98,8 @@ def order_trends(
 ) -> tuple[TrendHistory, ItemTrends]:
     """The trend features of each day of `rows`, and the trends as they stand at its end."""
     trends = ItemTrends(len(vocabulary), settings.trend_half_lives_days)
-    return trend_history(training_data(rows, vocabulary, 1), trends), trends
+    shortest = settings.model_copy(update={"num_events": 1, "num_generated": 1})
+    return trend_history(training_data(rows, vocabulary, shortest), trends), trends
 
 
 def text_by_code(text_vectors: Floats) -> Tensor:
@@ -178,8 +180,13 @@ class _Training:
         drawn = rng.choice(self.model.id.num_embeddings - 1, self._num_negatives(), replace=False)
         candidates = np.union1d(codes, drawn + 1)
         times_ms = self.data.label_times_ms[rows]
-        sequences = type(self.data.sequences)(*(array[rows] for array in self.data.sequences))
-        batch = to_batch(sequences, times_ms, self.trends.at(times_ms // DAY_MS))
+        sequences = PaddedSequences(*(array[rows] for array in self.data.sequences))
+        hidden = rng.random(len(rows)) < self.settings.generated_dropout
+        generated = PaddedGenerated(
+            np.where(hidden[:, None], 0, self.data.generated.codes[rows]),
+            self.data.generated.probabilities[rows],
+        )
+        batch = to_batch(sequences, generated, times_ms, self.trends.at(times_ms // DAY_MS))
         logits_BC = self.wrapped(batch, torch.from_numpy(candidates))
         columns = torch.from_numpy(np.searchsorted(candidates, codes))
         log_inclusion_C = self.log_inclusion_N[torch.from_numpy(candidates)]

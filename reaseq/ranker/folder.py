@@ -2,7 +2,7 @@
 
 manifest.json       what made it: settings, data, feature service, metrics, versions
 weights.safetensors trained weights
-text.safetensors    text vectors of the items
+text.safetensors    text vectors of the items, with what is known of them and of the bare titles
 vocabulary.json     the item of each row
 trends.npz          demand for the items when training ended
 """
@@ -28,7 +28,7 @@ MANIFEST_FILE = "manifest.json"
 WEIGHTS_FILE = "weights.safetensors"
 TEXT_FILE = "text.safetensors"
 
-FORMAT = 1
+FORMAT = 2
 """Rises when an older reader could misread a folder."""
 
 
@@ -57,6 +57,8 @@ class StoredModel(NamedTuple):
     model: RankerModel
     vocabulary: ItemVocabulary
     trends: ItemTrends
+    plain_text: torch.Tensor
+    """[N, T] by code: text vectors of the items without what agents found out about them."""
 
 
 def library_versions() -> dict[str, str]:
@@ -74,7 +76,8 @@ def save_model(folder: Path, stored: StoredModel) -> None:
     (folder / MANIFEST_FILE).unlink(missing_ok=True)
     model = stored.model
     save_file({k: v.contiguous() for k, v in model.state_dict().items()}, folder / WEIGHTS_FILE)
-    save_file({"text": model.text.contiguous()}, folder / TEXT_FILE)
+    texts = {"text": model.text.contiguous(), "plain_text": stored.plain_text.clone()}
+    save_file(texts, folder / TEXT_FILE)
     stored.vocabulary.save(folder)
     stored.trends.save(folder)
     manifest = stored.manifest.model_dump_json(indent=2)
@@ -92,6 +95,8 @@ def read_manifest(folder: Path) -> ModelManifest:
         raise ValueError(f"{folder / MANIFEST_FILE} cannot be read: {error}") from None
     if manifest.format > FORMAT:
         raise ValueError(f"{folder} has format {manifest.format}: update reaseq to read it")
+    if manifest.format < FORMAT:
+        raise ValueError(f"{folder} has the old format {manifest.format}: train a new model")
     return manifest
 
 
@@ -101,7 +106,9 @@ def load_model(folder: Path) -> StoredModel:
     vocabulary = ItemVocabulary.load(folder)
     if len(vocabulary) != manifest.num_items:
         raise ValueError(f"{folder} mixes two models: its vocabulary has {len(vocabulary)} items")
+    texts = load_file(folder / TEXT_FILE)
     with torch.device("cpu"):
-        model = RankerModel(load_file(folder / TEXT_FILE)["text"], manifest.settings)
+        model = RankerModel(texts["text"], manifest.settings)
     model.load_state_dict(load_file(folder / WEIGHTS_FILE))
-    return StoredModel(manifest, model.eval(), vocabulary, ItemTrends.load(folder))
+    trends = ItemTrends.load(folder)
+    return StoredModel(manifest, model.eval(), vocabulary, trends, texts["plain_text"])

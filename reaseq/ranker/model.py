@@ -9,13 +9,15 @@ Features, in the order in which they stand below:
 - an attention sink: a slot of value 0, so a candidate may attend to nothing
 - user vector: the sequence pooled twice with weights by event type and gap, an MLP, a dot product
 - repeats: how often and how lately this very candidate is in the sequence
+- the generated sequence: target attention and repeats of its own over the behaviours that a model
+  generated, by probability instead of time; exactly 0 where nothing was generated
 - trends: recent demand for the candidate, weighed by the user vector's own input
 - item bias
 
 In the line of DIN (Zhou et al., arXiv 1706.06978); the scalar value is our choice.
 
-Shape suffixes: B sequences, L events, C candidates, N items + 1 (by code), D width, E head width,
-K trend windows.
+Shape suffixes: B sequences, L events, G generated behaviours, C candidates, N items + 1 (by code),
+D width, E head width, K trend windows.
 """
 
 from __future__ import annotations
@@ -32,6 +34,9 @@ from reaseq.ranker.settings import RankerSettings
 
 NUM_GAPS = 24
 """Time gaps in steps of a factor of 2 from one minute on; the last one begins at 16 years."""
+
+NUM_CHANCES = 12
+"""Probabilities of generated behaviours in steps of a factor of 2, from 1 down to 1/2048."""
 
 _NEVER = -1e4
 """A score that softmax turns into 0. Not -inf: a row of nothing but padding would become NaN."""
@@ -50,6 +55,10 @@ class Batch(NamedTuple):
     """[B, L]; see `batches.gap_buckets`."""
     trends: Tensor
     """[B, K, N] by code; see `reaseq.ranker.trends`."""
+    generated: Tensor
+    """[B, G] codes of generated behaviours; 0 is padding."""
+    chances: Tensor
+    """[B, G]; see `batches.chance_buckets`."""
 
 
 class RankerModel(nn.Module):
@@ -83,18 +92,22 @@ class RankerModel(nn.Module):
         )
         self.trend_weight = nn.Linear(_NUM_POOLS * width, num_trends) if num_trends else None
         self.repeats = Repeats(num_codes, num_kinds)
+        self.generated = Generated(settings, num_codes) if settings.use_generated else None
 
-    def items(self) -> Tensor:
-        """The representation of every item by code: [N, D]."""
-        projected_ND: Tensor = self.text_projection(self.text)
+    def items(self, text_NT: Tensor | None = None) -> Tensor:
+        """The representation of every item by code: [N, D]; `text_NT` in place of its own texts."""
+        projected_ND: Tensor = self.text_projection(self.text if text_NT is None else text_NT)
         return self.id.weight + projected_ND
 
     def forward(self, batch: Batch, candidates_C: Tensor, items_ND: Tensor | None = None) -> Tensor:
         """Logits [B, C] of the candidates' codes. `items_ND` saves computing `items()` again."""
         if items_ND is None:
-            items_CD, items_BLD = self._items_of(candidates_C, batch.codes)
+            items_CD, items_BLD, items_BGD = self._items_of(
+                candidates_C, batch.codes, batch.generated
+            )
         else:
             items_CD, items_BLD = items_ND[candidates_C], items_ND[batch.codes]
+            items_BGD = items_ND[batch.generated]
         padding_BL = batch.codes == 0
         kinds_BL = batch.types * NUM_GAPS + batch.gaps
         events_BLD = self.dropout(
@@ -110,16 +123,24 @@ class RankerModel(nn.Module):
             trends_BKC = batch.trends[:, :, candidates_C]
             weights_BK = self.trend_weight(pooled_BP)
             logits_BC = logits_BC + torch.einsum("bk,bkc->bc", weights_BK, trends_BKC)
+        if self.generated is not None:
+            logits_BC = logits_BC + self.generated(
+                batch, candidates_C, self.norm(items_CD), self.norm(items_BGD)
+            )
         return logits_BC
 
-    def _items_of(self, candidates_C: Tensor, codes_BL: Tensor) -> tuple[Tensor, Tensor]:
-        """Representations [C, D] and [B, L, D], computed only for the items that occur."""
-        codes = torch.cat([candidates_C, codes_BL.flatten()])
-        used_U, place = torch.unique(codes, return_inverse=True)
+    def _items_of(self, *codes: Tensor) -> list[Tensor]:
+        """Representations [..., D] of codes, computed only for the items that occur."""
+        sizes = [part.numel() for part in codes]
+        used_U, place = torch.unique(
+            torch.cat([part.flatten() for part in codes]), return_inverse=True
+        )
         items_UD = self.id(used_U) + self.text_projection(self.text[used_U])
-        num_candidates = len(candidates_C)
-        items_BLD = items_UD[place[num_candidates:]].view(*codes_BL.shape, items_UD.shape[1])
-        return items_UD[place[:num_candidates]], items_BLD
+        places = place.split(sizes)
+        width = items_UD.shape[1]
+        return [
+            items_UD[at].view(*part.shape, width) for at, part in zip(places, codes, strict=True)
+        ]
 
     def _pool(self, events_BLD: Tensor, kinds_BL: Tensor, padding_BL: Tensor) -> Tensor:
         """The sequence as a few weighted means of its events, side by side: [B, P]."""
@@ -156,6 +177,26 @@ class TargetAttention(nn.Module):
         weight_BLC = torch.cat([score_BLC, sink_B1C], dim=1).softmax(dim=1)[:, :-1]
         logits_BC: Tensor = (weight_BLC * value_BLC).sum(dim=1)
         return logits_BC
+
+
+class Generated(nn.Module):
+    """What the generated sequence says about each candidate."""
+
+    def __init__(self, settings: RankerSettings, num_codes: int) -> None:
+        super().__init__()
+        width = settings.dimension
+        self.chance = _embedding(NUM_CHANCES, width, std=0.02)
+        self.attention = TargetAttention(width, settings.head_dimension, NUM_CHANCES)
+        self.repeats = Repeats(num_codes, NUM_CHANCES)
+
+    def forward(
+        self, batch: Batch, candidates_C: Tensor, items_CD: Tensor, items_BGD: Tensor
+    ) -> Tensor:
+        """Logits [B, C]; the items come normalised."""
+        behaviours_BGD = items_BGD + self.chance(batch.chances)
+        attended_BC = self.attention(items_CD, behaviours_BGD, batch.chances, batch.generated == 0)
+        repeats_BC: Tensor = self.repeats(batch.generated, batch.chances, candidates_C)
+        return attended_BC + repeats_BC
 
 
 class Repeats(nn.Module):

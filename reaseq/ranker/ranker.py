@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from reaseq.candidates.padded import PaddedSequences, pad_sequences
+from reaseq.candidates.padded import (
+    PaddedGenerated,
+    PaddedSequences,
+    pad_generated,
+    pad_sequences,
+)
 from reaseq.evaluation.orders import orders_of
 from reaseq.ranker.batches import to_batch
 from reaseq.ranker.folder import (
@@ -29,6 +35,16 @@ from reaseq.vocabulary import ItemVocabulary
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
+
+class Parts(NamedTuple):
+    """What a ranking may use beside the log; leaving a part out shows what it is worth."""
+
+    knowledge: bool = True
+    generated: bool = True
+
+
+BOTH = Parts()
+
 _ROWS_AT_ONCE = 16
 """Rows scored together against the whole catalogue: bounds the attention's [B, L, C] in memory."""
 
@@ -44,6 +60,7 @@ class Ranker:
         self._trends = stored.trends
         with torch.inference_mode():
             self._items_ND = self._model.items()
+            self._plain_items_ND = self._model.items(stored.plain_text)
 
     @classmethod
     def of(
@@ -70,7 +87,7 @@ class Ranker:
             libraries=library_versions(),
         )
         trends = trends or ItemTrends(len(vocabulary), settings.trend_half_lives_days)
-        return cls(StoredModel(manifest, model, vocabulary, trends))
+        return cls(StoredModel(manifest, model, vocabulary, trends, model.text))
 
     @classmethod
     def load(cls, folder: Path) -> Ranker:
@@ -89,24 +106,35 @@ class Ranker:
     def score(self, sequences: pa.Table, at_ms: Ints) -> Floats:
         """Logits [B, num_items] of the whole vocabulary, in its order.
 
-        `sequences` has B rows of SEQUENCE_SCHEMA; `at_ms` [B] is the moment of the ranking, from
-        which the age of each event is taken.
+        `sequences` has B rows of SEQUENCE_SCHEMA, with generated behaviours beside them where
+        there are any (`with_generated`); `at_ms` [B] is the moment of the ranking, from which the
+        age of each event is taken.
         """
         return self.score_candidates(sequences, at_ms, np.arange(1, len(self.vocabulary) + 1))
 
-    def score_candidates(self, sequences: pa.Table, at_ms: Ints, codes: Ints) -> Floats:
+    def score_candidates(
+        self, sequences: pa.Table, at_ms: Ints, codes: Ints, parts: Parts = BOTH
+    ) -> Floats:
         """Logits [B, len(codes)] of the items with these codes (see `vocabulary.encode`).
 
-        Code 0, an unknown item, gets -inf.
+        Code 0, an unknown item, gets -inf. `parts` leaves knowledge or generated behaviours out.
         """
         codes = np.asarray(codes, np.int64)
         at_ms = np.asarray(at_ms, np.int64)
-        padded = pad_sequences(sequences, self.vocabulary, self.manifest.settings.num_events)
+        settings = self.manifest.settings
+        padded = pad_sequences(sequences, self.vocabulary, settings.num_events)
+        generated = pad_generated(sequences, self.vocabulary, settings.num_generated)
+        if not parts.generated:
+            generated = generated._replace(codes=np.zeros_like(generated.codes))
+        items_ND = self._items_ND if parts.knowledge else self._plain_items_ND
         scores = np.empty((sequences.num_rows, len(codes)), np.float32)
         for start in range(0, sequences.num_rows, _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
-            part = PaddedSequences(*(array[rows] for array in padded))
-            scores[rows] = self._score(part, at_ms[rows], codes)
+            events = PaddedSequences(*(array[rows] for array in padded))
+            behaviours = PaddedGenerated(*(array[rows] for array in generated))
+            batch = to_batch(events, behaviours, at_ms[rows], self._trends_at(at_ms[rows]))
+            with torch.inference_mode():
+                scores[rows] = self._model(batch, torch.from_numpy(codes), items_ND).numpy()
         scores[:, codes == 0] = -np.inf
         return scores
 
@@ -123,28 +151,35 @@ class Ranker:
         """This ranker as a scorer over another list of items."""
         return RankerScorer(self, item_ids)
 
-    def _score(self, padded: PaddedSequences, at_ms: Ints, codes: Ints) -> Floats:
+    def _trends_at(self, at_ms: Ints) -> Floats:
         days, row_of = np.unique(at_ms // DAY_MS, return_inverse=True)
-        trends = np.stack([self._trends.features(int(day)) for day in days])[row_of]
-        batch = to_batch(padded, at_ms, trends)
-        with torch.inference_mode():
-            logits: Floats = self._model(batch, torch.from_numpy(codes), self._items_ND).numpy()
-        return logits
+        return np.stack([self._trends.features(int(day)) for day in days])[row_of]
 
 
-class RankerScorer:
-    """A ranker over a given list of items: what the evaluation asks for.
+class PartialScorer:
+    """A ranker over a given list of items, using only some parts: what a part is worth.
 
-    An item outside the ranker's vocabulary scores -inf.
+    An item outside the ranker's vocabulary scores -inf. It learns when the ranker itself does.
     """
 
-    def __init__(self, ranker: Ranker, item_ids: Sequence[str]) -> None:
+    def __init__(self, ranker: Ranker, item_ids: Sequence[str], parts: Parts = BOTH) -> None:
         self.ranker = ranker
+        self.item_ids = tuple(item_ids)
+        self._parts = parts
         self._codes = ranker.vocabulary.encode(list(item_ids))
 
     def score(self, sequences: pa.Table, at_ms: Ints) -> Floats:
         """[B, len(item_ids)]; see `reaseq.evaluation.prequential.Scorer`."""
-        return self.ranker.score_candidates(sequences, at_ms, self._codes)
+        return self.ranker.score_candidates(sequences, at_ms, self._codes, self._parts)
+
+
+class RankerScorer(PartialScorer):
+    """A whole ranker over a given list of items: what the evaluation asks for."""
+
+    def without(self, *, knowledge: bool = False, generated: bool = False) -> PartialScorer:
+        """The same ranker with the named parts left out."""
+        parts = Parts(knowledge=not knowledge, generated=not generated)
+        return PartialScorer(self.ranker, self.item_ids, parts)
 
     def observe(self, events: pa.Table) -> None:
         """See `Ranker.observe`."""

@@ -31,6 +31,16 @@ class RankerSettings(BaseModel):
     trend_half_lives_days: tuple[Positive, ...] = (3.0, 7.0, 30.0)
     """K: windows in which the demand for an item is measured. Empty: sequence only."""
 
+    use_knowledge: bool = True
+    """Let what agents found out about an item join the text behind its representation."""
+    use_generated: bool = True
+    """Look at the generated sequence beside the logged one."""
+    num_generated: Count = 20
+    """G: only the most probable generated behaviours are looked at."""
+    generated_dropout: Share = 0.2
+    """Share of training rows whose generated behaviours are hidden, so that the model can do
+    without them."""
+
     num_epochs: Count = 3
     batch_size: Count = 32
     """Orders in a batch, of all workers together."""

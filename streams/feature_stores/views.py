@@ -10,7 +10,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reaseq.schemas import ITEM_SCHEMA, POPULARITY_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.schemas import (
+    GENERATED_SCHEMA,
+    ITEM_SCHEMA,
+    KNOWLEDGE_SCHEMA,
+    POPULARITY_SCHEMA,
+    SEQUENCE_SCHEMA,
+)
 from streams.feature_stores.encoding import (
     EncodedRows,
     encode_entity_keys,
@@ -83,10 +89,10 @@ class View:
         return write_part(home / "data" / self.name, part, rows)
 
     def without_nulls(self, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
-        """A joined column with 0 or an empty list where nothing was known."""
+        """A joined column with 0, no text or an empty list where nothing was known."""
         if not column.null_count:
             return column
-        nothing = pa.scalar([] if pa.types.is_list(column.type) else 0, column.type)
+        nothing = pa.scalar(_nothing(column.type), column.type)
         return pc.if_else(column.is_valid(), column, nothing)
 
 
@@ -112,6 +118,28 @@ POPULARITY = View(
     key="item_id",
     time="event_time_ms",
 )
+GENERATED = View(
+    name="generated_behaviour",
+    service="generated_v1",
+    schema=GENERATED_SCHEMA,
+    key="user_id",
+    time="newest_event_time_ms",
+    # Of those that rest on one event time the latest made counts: a late event, or a newer model.
+    revision="generated_at_ms",
+)
+KNOWLEDGE = View(
+    name="item_knowledge",
+    service="knowledge_v1",
+    schema=KNOWLEDGE_SCHEMA,
+    key="item_id",
+    time="event_time_ms",
+)
+
+
+def _nothing(kind: pa.DataType) -> object:
+    if pa.types.is_list(kind):
+        return []
+    return "" if pa.types.is_string(kind) else 0
 
 
 def _contiguous(column: pa.ChunkedArray) -> pa.Array:

@@ -7,12 +7,20 @@ import pyarrow as pa
 import pytest
 import torch
 
-from reaseq.candidates.padded import pad_sequences
-from reaseq.ranker.batches import epoch_batches, gap_buckets, to_batch, training_data
-from reaseq.ranker.model import NUM_GAPS
+from reaseq.candidates.padded import PaddedGenerated, pad_generated, pad_sequences
+from reaseq.ranker.batches import (
+    chance_buckets,
+    epoch_batches,
+    gap_buckets,
+    to_batch,
+    training_data,
+)
+from reaseq.ranker.model import NUM_CHANCES, NUM_GAPS
+from reaseq.ranker.settings import RankerSettings
 from reaseq.vocabulary import ItemVocabulary
 
 ITEMS = ItemVocabulary(["a", "b", "c"])
+SETTINGS = RankerSettings(num_generated=2)
 MINUTE_MS = 60_000
 
 
@@ -40,7 +48,7 @@ def test_rows_keep_their_known_labels() -> None:
             (None, None, 7, ["a", "b"]),
         ),
         ITEMS,
-        100,
+        SETTINGS,
     )
     assert len(data) == 2
     assert data.lengths.tolist() == [2, 0]
@@ -52,7 +60,7 @@ def test_rows_keep_their_known_labels() -> None:
 def test_a_row_that_holds_its_own_label_is_refused() -> None:
     """An event at the label's time may be the label."""
     with pytest.raises(ValueError, match="as of before"):
-        training_data(rows_of((["a"], [9], 9, ["a"])), ITEMS, 100)
+        training_data(rows_of((["a"], [9], 9, ["a"])), ITEMS, SETTINGS)
 
 
 def test_gaps_count_in_powers_of_two_of_minutes() -> None:
@@ -66,16 +74,45 @@ def test_a_batch_is_as_long_as_its_longest_sequence() -> None:
     rows = rows_of(*[(["a"] * n, list(range(n)), 10**6, ["a"]) for n in (5, 2, 0)])
     padded = pad_sequences(rows, ITEMS, 100)
     short = type(padded)(*(array[1:] for array in padded))
-    batch = to_batch(short, np.array([10**6, 10**6]), np.zeros((2, 1, 4), np.float32))
+    batch = to_batch(
+        short, nothing_generated(2), np.array([10**6, 10**6]), np.zeros((2, 1, 4), np.float32)
+    )
     assert batch.codes.tolist() == [[1, 1], [0, 0]]
     empty = type(padded)(*(array[2:] for array in padded))
-    assert to_batch(empty, np.array([1]), np.zeros((1, 1, 4), np.float32)).codes.tolist() == [[0]]
+    trends = np.zeros((1, 1, 4), np.float32)
+    batch = to_batch(empty, nothing_generated(1), np.array([1]), trends)
+    assert batch.codes.tolist() == [[0]]
+
+
+def nothing_generated(num_rows: int) -> PaddedGenerated:
+    """Rows without generated behaviours."""
+    return PaddedGenerated(np.zeros((num_rows, 2), np.int64), np.zeros((num_rows, 2), np.float32))
+
+
+def test_generated_behaviours_stand_beside_their_row() -> None:
+    """The most probable ones by code; unknown items keep their place as padding."""
+    rows = pa.table(
+        {
+            "generated_item_ids": [["b", "x", "a"], [], ["c"]],
+            "generated_probabilities": [[0.5, 0.3, 0.2], [], [0.9]],
+        }
+    )
+    padded = pad_generated(rows, ITEMS, 2)
+    assert padded.codes.tolist() == [[2, 0], [0, 0], [3, 0]]
+    np.testing.assert_allclose(padded.probabilities, [[0.5, 0.3], [0, 0], [0.9, 0]])
+    assert pad_generated(pa.table({"user_id": ["u"]}), ITEMS, 2).codes.tolist() == [[0, 0]]
+
+
+def test_probabilities_count_in_halves() -> None:
+    """Certain, a half, an eighth; the last bucket takes everything below, padding too."""
+    probabilities = torch.tensor([1.0, 0.5, 0.13, 1e-9, 0.0])
+    assert chance_buckets(probabilities).tolist() == [0, 1, 2, NUM_CHANCES - 1, NUM_CHANCES - 1]
 
 
 def test_an_epoch_holds_every_row_once() -> None:
     """And goes round again when more batches are asked for than there are."""
     rows = rows_of(*[(["a"], [1], 9, ["a"]) for _ in range(7)])
-    data = training_data(rows, ITEMS, 100)
+    data = training_data(rows, ITEMS, SETTINGS)
     seen = list(epoch_batches(data, 3, 3, np.random.default_rng(0)))
     assert sorted(np.concatenate(seen).tolist()) == list(range(7))
     assert len(list(epoch_batches(data, 3, 8, np.random.default_rng(0)))) == 8

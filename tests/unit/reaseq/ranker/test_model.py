@@ -29,7 +29,16 @@ def batch_of(codes: list[list[int]], gaps: list[list[int]]) -> Batch:
     """A batch of purchases, with trends that differ by item."""
     codes_BL = torch.tensor(codes)
     trends = torch.arange(len(codes) * 2 * NUM_CODES).float().reshape(len(codes), 2, NUM_CODES) / 9
-    return Batch(codes_BL, 4 * (codes_BL > 0), torch.tensor(gaps), trends)
+    generated, chances = torch.tensor([[6, 5, 0]]), torch.tensor([[1, 4, 0]])
+    several = (len(codes), 1)
+    return Batch(
+        codes_BL,
+        4 * (codes_BL > 0),
+        torch.tensor(gaps),
+        trends,
+        generated.repeat(several),
+        chances.repeat(several),
+    )
 
 
 def test_a_candidate_scores_alike_in_any_company(model: RankerModel) -> None:
@@ -64,12 +73,8 @@ def test_equal_events_may_change_places(model: RankerModel) -> None:
 def test_an_empty_sequence_has_finite_logits(model: RankerModel) -> None:
     """No events at all, or nothing but padding: the same numbers, by bias and trends."""
     candidates = torch.arange(1, NUM_CODES)
-    nothing = Batch(
-        torch.zeros(1, 0, dtype=torch.long),
-        torch.zeros(1, 0, dtype=torch.long),
-        torch.zeros(1, 0, dtype=torch.long),
-        batch_of([[0]], [[0]]).trends,
-    )
+    empty = torch.zeros(1, 0, dtype=torch.long)
+    nothing = batch_of([[0]], [[0]])._replace(codes=empty, types=empty, gaps=empty)
     with torch.inference_mode():
         without_events = model(nothing, candidates)
         only_padding = model(batch_of([[0, 0]], [[3, 3]]), candidates)
@@ -90,3 +95,46 @@ def test_without_trends_the_sequence_decides_alone() -> None:
     model = RankerModel(torch.randn(NUM_CODES, 5), settings).eval()
     batch = batch_of([[1, 2, 3]], [[5, 4, 3]])._replace(trends=torch.zeros(1, 0, NUM_CODES))
     assert model(batch, torch.arange(1, NUM_CODES)).shape == (1, NUM_CODES - 1)
+
+
+def test_generated_behaviours_change_the_logits(model: RankerModel) -> None:
+    """Which items were generated counts, and how probable they are."""
+    candidates = torch.arange(1, NUM_CODES)
+    batch = batch_of([[1, 2]], [[5, 4]])
+    with torch.inference_mode():
+        given = model(batch, candidates)
+        others = model(batch._replace(generated=torch.tensor([[3, 4, 0]])), candidates)
+        surer = model(batch._replace(chances=torch.tensor([[0, 0, 0]])), candidates)
+    assert not torch.allclose(others, given)
+    assert not torch.allclose(surer, given)
+
+
+def test_nothing_generated_is_exactly_the_logged_part(model: RankerModel) -> None:
+    """The second sequence adds a term; without behaviours the term is 0, not a guess."""
+    candidates = torch.arange(1, NUM_CODES)
+    batch = batch_of([[1, 2]], [[5, 4]])
+    batch = batch._replace(generated=torch.zeros_like(batch.generated))
+    with torch.inference_mode():
+        without_behaviours = model(batch, candidates)
+        model.generated = None
+        logged_only = model(batch, candidates)
+    torch.testing.assert_close(without_behaviours, logged_only)
+
+
+def test_the_generated_sequence_has_no_order(model: RankerModel) -> None:
+    """It is a set with probabilities."""
+    candidates = torch.arange(1, NUM_CODES)
+    batch = batch_of([[1, 2]], [[5, 4]])
+    turned = batch._replace(generated=batch.generated.flip(1), chances=batch.chances.flip(1))
+    with torch.inference_mode():
+        torch.testing.assert_close(model(turned, candidates), model(batch, candidates))
+
+
+def test_a_switch_leaves_the_generated_sequence_out() -> None:
+    """`use_generated = False`: no weights for it, and no effect."""
+    settings = SETTINGS.model_copy(update={"use_generated": False})
+    model = RankerModel(torch.randn(NUM_CODES, 5), settings).eval()
+    assert not [name for name, _ in model.named_parameters() if name.startswith("generated")]
+    batch, candidates = batch_of([[1, 2]], [[5, 4]]), torch.arange(1, NUM_CODES)
+    others = batch._replace(generated=torch.tensor([[3, 4, 0]]))
+    torch.testing.assert_close(model(others, candidates), model(batch, candidates))

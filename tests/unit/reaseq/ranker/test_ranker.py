@@ -14,7 +14,8 @@ from reaseq.ranker.folder import MANIFEST_FILE, read_manifest
 from reaseq.ranker.model import RankerModel
 from reaseq.ranker.ranker import Ranker
 from reaseq.ranker.settings import RankerSettings
-from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.schemas import EVENT_SCHEMA, GENERATED_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.sequences.rows import with_generated
 from reaseq.vocabulary import ItemVocabulary
 
 ITEMS = ItemVocabulary(["a", "b", "c", "d"])
@@ -142,3 +143,37 @@ def test_a_damaged_manifest_names_its_file(tmp_path: Path) -> None:
     (tmp_path / MANIFEST_FILE).write_text("{}")
     with pytest.raises(ValueError, match=MANIFEST_FILE):
         read_manifest(tmp_path)
+
+
+def generated(user_id: str, *behaviours: tuple[str, float]) -> pa.Table:
+    """What was generated for one user."""
+    row = {
+        "user_id": user_id,
+        "item_ids": [item_id for item_id, _ in behaviours],
+        "probabilities": [probability for _, probability in behaviours],
+        "model_version": "g1",
+        **dict.fromkeys(("generated_at_ms", "partition", "next_offset"), 0),
+        **dict.fromkeys(("newest_event_time_ms", "revision"), 0),
+    }
+    return pa.Table.from_pylist([row], schema=GENERATED_SCHEMA)
+
+
+def test_each_part_can_be_left_out(ranker: Ranker) -> None:
+    """Without generated behaviours: as if there were none. Without knowledge: the plain texts."""
+    plain_text = torch.flip(ranker._stored.plain_text, [1])
+    ranker = Ranker(ranker._stored._replace(plain_text=plain_text))
+    rows = sequences(["a", "b"], ["c"])
+    both = with_generated(rows, generated("u1", ("d", 0.5), ("a", 0.1)))
+    whole = ranker.over(ITEMS.item_ids)
+    given, bare = whole.score(both, at(both)), whole.score(rows, at(rows))
+    np.testing.assert_allclose(given[0], bare[0], atol=1e-6)  # nothing generated for u0
+    assert (given[1] != bare[1]).any()
+    without_generated = whole.without(generated=True)
+    np.testing.assert_allclose(without_generated.score(both, at(both)), bare, atol=1e-6)
+    assert (whole.without(knowledge=True).score(both, at(both)) != given).any()
+
+
+def test_a_partial_scorer_does_not_learn_twice(ranker: Ranker) -> None:
+    """It shares the ranker, which learns once however many look at it."""
+    whole = ranker.over(ITEMS.item_ids)
+    assert not hasattr(whole.without(knowledge=True), "observe")
