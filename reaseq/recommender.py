@@ -16,13 +16,15 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from reaseq.candidates.co_occurrence import CoOccurrence
+from reaseq.candidates.generated import GeneratedItems
 from reaseq.candidates.nearest import NearestItems
+from reaseq.candidates.new_items import NewItems
 from reaseq.candidates.popularity import Popularity
 from reaseq.candidates.source import Candidates, CandidateSource
 from reaseq.events import EventType
 from reaseq.ranker.folder import MANIFEST_FILE
 from reaseq.ranker.ranker import Ranker
-from reaseq.schemas import SEQUENCE_SCHEMA
+from reaseq.schemas import GENERATED_ITEM_IDS, SEQUENCE_SCHEMA
 from reaseq.vocabulary import ItemVocabulary
 
 Ints = npt.NDArray[np.int64]
@@ -33,6 +35,12 @@ NO_RANKER = "no_ranker"
 """Fallback: no model, so popular items."""
 NO_ORDER = "no_order"
 """Fallback in `post_buy`: the user has bought nothing yet, so candidates as for `guess`."""
+
+NO_GENERATED = "no_generated"
+"""Missing: the ranker reads generated behaviours and there are none for this user (yet)."""
+
+NEW = "new"
+"""The source of an item that arrived after the model was trained."""
 
 
 class Scene(StrEnum):
@@ -49,7 +57,8 @@ class SlateItem(NamedTuple):
 
     item_id: str
     score: float
-    """The ranker's logit, or the popularity where that was the fallback."""
+    """The ranker's logit; the popularity where that was the fallback; for a new item how similar it
+    is to what the user has."""
     sources: tuple[str, ...]
     """The candidate sources that proposed it: the reason it is here."""
 
@@ -69,7 +78,7 @@ class Recommender:
     """Candidates → rank → slate.
 
     `sources` propose, `popularity` proposes too and is the fallback, `ranker` decides. All of them
-    share the `vocabulary`.
+    share the `vocabulary`. Items that came later are in `new_items` and get the last places.
     """
 
     def __init__(
@@ -81,8 +90,10 @@ class Recommender:
         *,
         num_candidates: int = 200,
         max_k: int = 100,
+        num_new_items: int = 1,
+        min_similarity: float = 0.5,
     ) -> None:
-        """`num_candidates` is per source."""
+        """`num_candidates` is per source; `num_new_items` are places in a slate, not for k = 1."""
         if ranker is not None and ranker.vocabulary != vocabulary:
             raise ValueError("ranker and candidates have different vocabularies: load one folder")
         self.vocabulary = vocabulary
@@ -91,11 +102,15 @@ class Recommender:
         self.ranker = ranker
         self.num_candidates = num_candidates
         self.max_k = max_k
+        self.num_new_items = num_new_items
+        self.min_similarity = min_similarity
+        self.new_items = NewItems()
 
     def recommend(self, sequence: pa.Table | None, scene: str, k: int, at_ms: int) -> Slate:
         """The slate of `k` items for the one row of `sequence` (SEQUENCE_SCHEMA), or None.
 
-        It is shorter than `k` only where the candidates run out. Raises ValueError for a scene
+        Generated behaviours stand beside the row (`with_generated`) where there are any. The slate
+        is shorter than `k` only where the candidates run out. Raises ValueError for a scene
         that does not exist and for a `k` outside 1..max_k.
         """
         if scene not in list(Scene):
@@ -111,9 +126,15 @@ class Recommender:
         if not (row.codes > 0).any():
             return self._popular(asked, k, excluded, UNKNOWN_USER)
         drawn = self._draw((order or row).table, excluded)
-        items = self._rank(self.ranker, row.table, drawn, k, at_ms)
-        lacks_order = asked is Scene.POST_BUY and order is None
-        return Slate(items, asked, self.ranker.version, (NO_ORDER,) if lacks_order else ())
+        ranked = self._rank(self.ranker, row.table, drawn, k, at_ms)
+        new = self._new((order or row).table, min(self.num_new_items, k - 1))
+        items = (*ranked[: k - len(new)], *new)
+        missing = []
+        if asked is Scene.POST_BUY and order is None:
+            missing.append(NO_ORDER)
+        if self.ranker.manifest.settings.use_generated and not row.num_generated:
+            missing.append(NO_GENERATED)
+        return Slate(items, asked, self.ranker.version, tuple(missing))
 
     def observe(self, events: pa.Table) -> None:
         """Learn from applied events (EVENT_SCHEMA): popularity, co-occurrence, demand."""
@@ -133,14 +154,32 @@ class Recommender:
             self.ranker.save(folder)
 
     @classmethod
-    def load(cls, folder: Path, *, num_candidates: int = 200, max_k: int = 100) -> Recommender:
+    def load(
+        cls,
+        folder: Path,
+        *,
+        num_candidates: int = 200,
+        max_k: int = 100,
+        num_new_items: int = 1,
+        min_similarity: float = 0.5,
+    ) -> Recommender:
         """Read a model folder with its candidate index. Without a manifest there is no ranker."""
         vocabulary = ItemVocabulary.load(folder)
         ranker = Ranker.load(folder) if (folder / MANIFEST_FILE).exists() else None
-        sources = (CoOccurrence.load(folder, vocabulary), NearestItems.load(folder, vocabulary))
-        popularity = Popularity.load(folder, vocabulary)
+        sources = (
+            CoOccurrence.load(folder, vocabulary),
+            NearestItems.load(folder, vocabulary),
+            GeneratedItems(vocabulary),
+        )
         return cls(
-            vocabulary, sources, popularity, ranker, num_candidates=num_candidates, max_k=max_k
+            vocabulary,
+            sources,
+            Popularity.load(folder, vocabulary),
+            ranker,
+            num_candidates=num_candidates,
+            max_k=max_k,
+            num_new_items=num_new_items,
+            min_similarity=min_similarity,
         )
 
     def _draw(self, sequence: pa.Table, excluded: Ints) -> dict[int, tuple[str, ...]]:
@@ -169,6 +208,15 @@ class Recommender:
             for item_id, i in zip(item_ids, best, strict=True)
         )
 
+    def _new(self, sequence: pa.Table, num: int) -> tuple[SlateItem, ...]:
+        """New items like what the user has."""
+        for source in self.sources:
+            if isinstance(source, NearestItems):
+                recent = source.recent(sequence)
+                similar = self.new_items.most_similar(recent, num, self.min_similarity)
+                return tuple(SlateItem(item_id, score, (NEW,)) for item_id, score in similar)
+        return ()
+
     def _popular(self, scene: Scene, k: int, excluded: Ints, fallback: str) -> Slate:
         top = self.popularity.top(k + len(excluded))
         kept = np.flatnonzero(~np.isin(top.codes, excluded))[:k]
@@ -192,6 +240,13 @@ class _Row:
         self.codes = vocabulary.encode(self.item_ids)
         self._vocabulary = vocabulary
 
+    @property
+    def num_generated(self) -> int:
+        """How many behaviours were generated for the user."""
+        if GENERATED_ITEM_IDS not in self.table.column_names or not self.table.num_rows:
+            return 0
+        return len(self.table[GENERATED_ITEM_IDS][0])
+
     def newest_order(self) -> _Row | None:
         """The row cut down to what was bought last, at one moment. None: nothing was bought."""
         if not self.item_ids:
@@ -205,12 +260,15 @@ class _Row:
         return _Row(_take_events(self.table, kept), self._vocabulary)
 
 
+_EVENT_LISTS = frozenset(f.name for f in SEQUENCE_SCHEMA if pa.types.is_list(f.type))
+
+
 def _take_events(sequence: pa.Table, positions: Ints) -> pa.Table:
-    """The row with only the events at `positions`; columns that are no lists stay as they are."""
+    """The row with only the events at `positions`; what is not an event's stays as it is."""
     columns = []
     for field in sequence.schema:
         column = sequence[field.name]
-        if pa.types.is_list(field.type):
+        if field.name in _EVENT_LISTS:
             values = column[0].values.take(pa.array(positions))
             column = pa.array([values.to_pylist()], field.type)
         columns.append(column)

@@ -58,10 +58,21 @@ class NearestItems:
         with np.load(folder / FILE_NAME) as stored:
             return cls(vocabulary, stored["unit"], int(stored["num_recent"]))
 
-    def _score(self, codes_L: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def recent(self, sequence: pa.Table) -> npt.NDArray[np.float32]:
+        """Unit representations [R, D] of the newest distinct items of the one row of `sequence`."""
+        codes = pad_sequences(sequence, self.vocabulary, 100).codes
+        if not codes.size:
+            return self._unit_CD[:0]
+        return self._unit_CD[self._recent(codes[0])]
+
+    def _recent(self, codes_L: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Rows of the newest distinct items, newest first."""
         newest_first = codes_L[codes_L > 0][::-1]
         distinct, first_seen = np.unique(newest_first, return_index=True)
-        recent = distinct[np.argsort(first_seen)][: self.num_recent] - 1
+        return np.asarray(distinct[np.argsort(first_seen)][: self.num_recent] - 1)
+
+    def _score(self, codes_L: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        recent = self._recent(codes_L)
         if not len(recent):
             return np.zeros(len(self.vocabulary), np.float32)
         scores: npt.NDArray[np.float32] = (self._unit_CD @ self._unit_CD[recent].T).max(axis=1)

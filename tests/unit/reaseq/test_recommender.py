@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from reaseq.candidates.co_occurrence import CoOccurrence
+from reaseq.candidates.generated import GeneratedItems
 from reaseq.candidates.nearest import NearestItems
 from reaseq.candidates.popularity import Popularity
 from reaseq.ranker.fit import text_by_code
@@ -36,7 +37,7 @@ def purchases(*orders: tuple[int, list[str]]) -> pa.Table:
 
 
 def sequence(*events: tuple[str, str, int]) -> pa.Table:
-    """One row of SEQUENCE_SCHEMA from (item, type, time)."""
+    """One row of SEQUENCE_SCHEMA from (item, type, time), a rail generated beside it."""
     row = {
         "user_id": "u",
         "item_ids": [event[0] for event in events],
@@ -47,7 +48,11 @@ def sequence(*events: tuple[str, str, int]) -> pa.Table:
         "newest_event_time_ms": events[-1][2] if events else 0,
         "revision": len(events),
     }
-    return pa.Table.from_pylist([row], schema=SEQUENCE_SCHEMA)
+    logged = pa.Table.from_pylist([row], schema=SEQUENCE_SCHEMA)
+    beside = {"generated_item_ids": ["rail"], "generated_probabilities": [0.5]}
+    for name, values in beside.items():
+        logged = logged.append_column(name, pa.array([values]))
+    return logged
 
 
 def random_ranker(vocabulary: ItemVocabulary = ITEMS) -> Ranker:
@@ -64,7 +69,7 @@ def random_ranker(vocabulary: ItemVocabulary = ITEMS) -> Ranker:
 
 def recommender_with(ranker: Ranker | None) -> Recommender:
     """Sources that have seen a few orders."""
-    sources = CoOccurrence(ITEMS), NearestItems(ITEMS, VECTORS)
+    sources = CoOccurrence(ITEMS), NearestItems(ITEMS, VECTORS), GeneratedItems(ITEMS)
     recommender = Recommender(ITEMS, sources, Popularity(ITEMS), ranker)
     recommender.observe(purchases((1, ["tea", "cup"]), (2, ["tea", "pot"]), (3, ["train"])))
     return recommender
@@ -173,3 +178,30 @@ def test_a_loaded_recommender_answers_like_the_saved_one(tmp_path: Path, has_ran
     for scene in ("guess", "post_buy"):
         saved_slate = recommender.recommend(row, scene, 4, NOW_MS)
         assert loaded.recommend(row, scene, 4, NOW_MS) == saved_slate
+
+
+def test_generated_behaviours_are_candidates(recommender: Recommender) -> None:
+    """What was generated is proposed, and the slate says so."""
+    slate = recommender.recommend(sequence(("tea", "purchase", 5)), "guess", 5, NOW_MS)
+    reasons = {item.item_id: item.sources for item in slate.items}
+    assert "generated" in reasons["rail"]
+
+
+def test_without_generated_behaviours_the_slate_says_so(recommender: Recommender) -> None:
+    """It is ranked from the log alone."""
+    row = sequence(("tea", "purchase", 5)).select(SEQUENCE_SCHEMA.names)
+    slate = recommender.recommend(row, "guess", 3, NOW_MS)
+    assert slate.fallbacks == ("no_generated",)
+    assert len(slate.items) == 3
+
+
+def test_a_new_item_gets_the_last_place_where_it_fits(recommender: Recommender) -> None:
+    """Nobody has bought it; those who have its like are shown it, others are not."""
+    recommender.new_items.put({"saucer": np.array([0.95, 0.05], np.float32)})
+    tea = recommender.recommend(sequence(("tea", "purchase", 5)), "guess", 3, NOW_MS)
+    train = recommender.recommend(sequence(("train", "purchase", 5)), "guess", 3, NOW_MS)
+    assert (tea.items[-1].item_id, tea.items[-1].sources) == ("saucer", ("new",))
+    assert len(tea.items) == 3
+    assert "saucer" not in ids(train)
+    alone = recommender.recommend(sequence(("tea", "purchase", 5)), "guess", 1, NOW_MS)
+    assert ids(alone) != ["saucer"]

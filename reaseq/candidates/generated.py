@@ -1,0 +1,27 @@
+"""What the behaviour generator infers: candidates that no log holds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from reaseq.candidates.padded import pad_generated
+from reaseq.candidates.source import Candidates
+from reaseq.vocabulary import ItemVocabulary
+
+
+class GeneratedItems:
+    """The generated behaviours that stand beside a sequence (`with_generated`), as candidates."""
+
+    name = "generated"
+
+    def __init__(self, vocabulary: ItemVocabulary) -> None:
+        self.vocabulary = vocabulary
+
+    def candidates(self, sequence: pa.Table, num: int) -> Candidates:
+        """At most `num`, most probable first; none where nothing was generated."""
+        if not sequence.num_rows:
+            return Candidates(self.name, np.zeros(0, np.int64), np.zeros(0, np.float32))
+        padded = pad_generated(sequence, self.vocabulary, num)
+        known = padded.codes[0] > 0
+        return Candidates(self.name, padded.codes[0][known], padded.probabilities[0][known])
