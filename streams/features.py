@@ -17,19 +17,22 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from feast import FeatureStore
+from pydantic import SecretStr
 
 from reaseq.events import EventType
-from reaseq.schemas import (
-    EVENT_SCHEMA,
-    ITEM_SCHEMA,
-    ORDER_SCHEMA,
-    TRAINING_SCHEMA,
-)
+from reaseq.schemas import EVENT_SCHEMA, ORDER_SCHEMA, SEQUENCE_SCHEMA, TRAINING_SCHEMA
 from reaseq.sequences.state import SequenceState
 from streams.feature_stores.guard import GuardedOnlineStore
 from streams.feature_stores.home import OnlineStoreName, apply_definitions, open_store
 from streams.feature_stores.parts import parts
-from streams.feature_stores.views import ITEMS, POPULARITY, SEQUENCES, View
+from streams.feature_stores.views import (
+    GENERATED,
+    ITEMS,
+    KNOWLEDGE,
+    POPULARITY,
+    SEQUENCES,
+    View,
+)
 
 
 class Features:
@@ -39,18 +42,21 @@ class Features:
         self.home = home
         self._store = store
         self._online = online
-        views = (SEQUENCES, ITEMS, POPULARITY)
+        views = (SEQUENCES, GENERATED, ITEMS, KNOWLEDGE, POPULARITY)
         # Looked up once: a look-up in the registry costs more than the read itself.
         self._views = {v: store.get_feature_view(v.name) for v in views}
         self._services = {v: store.get_feature_service(v.service) for v in views}
 
     @staticmethod
-    def apply(home: Path, online: OnlineStoreName = "sqlite") -> bool:
+    def apply(
+        home: Path, online: OnlineStoreName = "sqlite", redis_url: SecretStr | None = None
+    ) -> bool:
         """Make `home` a feature store, or bring it up to date; False when it was already.
 
         Once, in the driver, before others open the home. Takes 0.1 s, or 1 ms without a change.
+        `redis_url` goes with `online="redis"`; raises OnlineStoreError when it does not answer.
         """
-        return apply_definitions(Path(home), online)
+        return apply_definitions(Path(home), online, redis_url)
 
     @classmethod
     def open(cls, home: Path) -> Features:
@@ -81,6 +87,12 @@ class Features:
         """
         return self._append(SEQUENCES, snapshots, part)
 
+    def users(self) -> list[str]:
+        """Every user who has a sequence, from the offline store."""
+        read = [part.read(["user_id"]) for part in parts(self.home / "data" / SEQUENCES.name)]
+        users = [table["user_id"].unique().to_pylist() for table in read]
+        return sorted({user_id for of_part in users for user_id in of_part})
+
     def write_items(self, rows: pa.Table) -> int:
         """Write item descriptions (ITEM_SCHEMA) online; the newest wins. See `write_sequences`."""
         return self._write(ITEMS, rows)
@@ -95,14 +107,39 @@ class Features:
 
     def catalogue(self) -> pa.Table:
         """Every item there is, from the offline store: its newest description (ITEM_SCHEMA)."""
-        names = ITEM_SCHEMA.names
-        read = [part.read(names) for part in parts(self.home / "data" / ITEMS.name)]
-        rows = pa.concat_tables([ITEM_SCHEMA.empty_table(), *read]).cast(ITEM_SCHEMA)
-        order = [("item_id", "ascending"), ("event_time_ms", "ascending")]
-        rows = rows.sort_by(order)
-        ids = rows["item_id"].combine_chunks()
-        last = pc.not_equal(ids[:-1], ids[1:]) if len(ids) > 1 else pa.array([], pa.bool_())
-        return rows.filter(pa.concat_arrays([last, pa.repeat(True, min(len(ids), 1))]))
+        return self._newest(ITEMS)
+
+    def write_knowledge(self, rows: pa.Table) -> int:
+        """Write what agents found out about items (KNOWLEDGE_SCHEMA) online; the newest wins."""
+        return self._write(KNOWLEDGE, rows)
+
+    def read_knowledge(self, item_ids: list[str]) -> pa.Table:
+        """What is known of those items of which something is (KNOWLEDGE_SCHEMA)."""
+        return self._read(KNOWLEDGE, item_ids)
+
+    def append_knowledge(self, rows: pa.Table, part: str) -> Path:
+        """Write knowledge offline. See `append_sequences`."""
+        return self._append(KNOWLEDGE, rows, part)
+
+    def knowledge(self) -> pa.Table:
+        """The newest knowledge of every item, from the offline store (KNOWLEDGE_SCHEMA)."""
+        return self._newest(KNOWLEDGE)
+
+    def write_generated(self, rows: pa.Table) -> int:
+        """Write generated behaviours (GENERATED_SCHEMA) online; return how many were accepted.
+
+        A row is refused when the stored one has a greater
+        `(newest_event_time_ms, generated_at_ms)`.
+        """
+        return self._write(GENERATED, rows)
+
+    def read_generated(self, user_ids: list[str]) -> pa.Table:
+        """The generated behaviours of those users that have any (GENERATED_SCHEMA), each once."""
+        return self._read(GENERATED, user_ids)
+
+    def append_generated(self, rows: pa.Table, part: str) -> Path:
+        """Write generated behaviours offline. See `append_sequences`."""
+        return self._append(GENERATED, rows, part)
 
     def write_popularity(self, rows: pa.Table) -> int:
         """Write popularities (POPULARITY_SCHEMA) online; the newest wins."""
@@ -125,6 +162,21 @@ class Features:
         revision that no written row should have.
         """
         labels = labels.select(ORDER_SCHEMA.names).cast(ORDER_SCHEMA)
+        known = self._before(SEQUENCES, labels)
+        columns = {name: known[name] for name in SEQUENCE_SCHEMA.names}
+        columns |= {name: labels[name] for name in ("label_time_ms", "label_item_ids")}
+        return pa.table([columns[name] for name in TRAINING_SCHEMA.names], TRAINING_SCHEMA)
+
+    def generated_rows(self, labels: pa.Table) -> pa.Table:
+        """The generated behaviours (GENERATED_SCHEMA) on file for each order just before it.
+
+        Row i belongs to row i of `labels` (ORDER_SCHEMA). What it rests on is older than the order;
+        where there is nothing, the lists are empty and the numbers 0.
+        """
+        return self._before(GENERATED, labels.select(ORDER_SCHEMA.names).cast(ORDER_SCHEMA))
+
+    def _before(self, view: View, labels: pa.Table) -> pa.Table:
+        """The row of `view` for each order, whose time is strictly before the order's."""
         before_ms = pc.subtract(labels["label_time_ms"], 1)
         questions = pd.DataFrame(
             {
@@ -132,12 +184,20 @@ class Features:
                 "event_timestamp": pd.to_datetime(before_ms.to_numpy(), unit="ms", utc=True),
             }
         )
-        job = self._store.get_historical_features(questions, self._services[SEQUENCES])
+        job = self._store.get_historical_features(questions, self._services[view])
         joined = job.to_arrow()
-        known = {name: SEQUENCES.without_nulls(name, joined[name]) for name in SEQUENCES.features}
-        columns = {"user_id": labels["user_id"], **known}
-        columns |= {name: labels[name] for name in ("label_time_ms", "label_item_ids")}
-        return pa.table([columns[name] for name in TRAINING_SCHEMA.names], TRAINING_SCHEMA)
+        known = {name: view.without_nulls(name, joined[name]) for name in view.features}
+        columns = {view.key: labels[view.key], **known}
+        return pa.table([columns[name] for name in view.schema.names], view.schema)
+
+    def _newest(self, view: View) -> pa.Table:
+        """The newest row of each key of `view`, from the offline store."""
+        read = [part.read(view.schema.names) for part in parts(self.home / "data" / view.name)]
+        rows = pa.concat_tables([view.schema.empty_table(), *read]).cast(view.schema)
+        rows = rows.sort_by([(view.key, "ascending"), (view.time, "ascending")])
+        keys = rows[view.key].combine_chunks()
+        last = pc.not_equal(keys[:-1], keys[1:]) if len(keys) > 1 else pa.array([], pa.bool_())
+        return rows.filter(pa.concat_arrays([last, pa.repeat(True, min(len(keys), 1))]))
 
     def _write(self, view: View, rows: pa.Table) -> int:
         if rows.num_rows == 0:

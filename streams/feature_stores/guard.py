@@ -11,19 +11,34 @@ revision microseconds`: the created timestamp is what Feast itself breaks ties b
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from feast import FeatureView, RepoConfig
+from feast.infra.key_encoding_utils import serialize_entity_key
+from feast.infra.online_stores.helpers import extract_text_and_num
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
 
 from streams.feature_stores.encoding import EncodedRows
+
+logger = logging.getLogger(__name__)
+
+FeastRow = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
+"""A row as Feast's own interface has it: key, features, event and created timestamp."""
 
 Order = tuple[int, int]
 """Event time in microseconds since 1970 and revision; compared in this sequence."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+class OnlineStoreError(ConnectionError):
+    """The online store cannot be reached, or does not let us in; the message says what to check."""
 
 
 class GuardedOnlineStore(Protocol):
@@ -35,9 +50,28 @@ class GuardedOnlineStore(Protocol):
     def write_rows(self, config: RepoConfig, view: FeatureView, rows: EncodedRows) -> int:
         """Write the rows whose order is not below the stored one; return how many those were.
 
-        The effect is that of writing the rows one by one in the order given, all or nothing.
+        The effect is that of writing the rows one by one in the order given. A row is seen whole or
+        not at all; whether the rows of a batch appear together is the store's own promise. After an
+        error some may be written: writing them all again does no harm.
         """
         ...
+
+
+class GuardCounts:
+    """What a guarded store accepted and refused of the rows that this object was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counting = threading.Lock()
+        self.num_accepted = 0
+        self.num_refused = 0
+
+    def _count(self, view: str, num_accepted: int, num_refused: int) -> None:
+        with self._counting:
+            self.num_accepted += num_accepted
+            self.num_refused += num_refused
+        if num_refused:
+            logger.debug("%s: %d rows refused, newer ones are stored", view, num_refused)
 
 
 def pass_guard(rows: EncodedRows, stored: Mapping[bytes, Order]) -> tuple[int, list[int]]:
@@ -55,6 +89,18 @@ def pass_guard(rows: EncodedRows, stored: Mapping[bytes, Order]) -> tuple[int, l
         orders[key] = order
         last[key] = index
     return num_accepted, list(last.values())
+
+
+def encoded(config: RepoConfig, data: list[FeastRow]) -> EncodedRows:
+    """Rows that come through Feast's own interface as those that come through ours."""
+    version = config.entity_key_serialization_version
+    names = list(data[0][1]) if data else []
+    return EncodedRows(
+        entity_keys=[serialize_entity_key(key, version) for key, *_ in data],
+        orders=[order_of(event, created) for *_, event, created in data],
+        values={n: [row[1][n].SerializeToString() for row in data] for n in names},
+        texts={n: [extract_text_and_num(row[1][n], False)[0] for row in data] for n in names},
+    )
 
 
 def order_of(event: datetime, created: datetime | None) -> Order:

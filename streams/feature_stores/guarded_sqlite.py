@@ -7,9 +7,7 @@ beside Feast's tables and change in the same transaction. Reading stays Feast's.
 
 from __future__ import annotations
 
-import logging
 import sqlite3
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -17,17 +15,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from feast import Entity, FeatureView, RepoConfig
-from feast.infra.key_encoding_utils import serialize_entity_key
-from feast.infra.online_stores.helpers import compute_table_id, extract_text_and_num
+from feast.infra.online_stores.helpers import compute_table_id
 from feast.infra.online_stores.sqlite import SqliteOnlineStore, SqliteOnlineStoreConfig
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
 from streams.feature_stores.connections import ThreadConnections
 from streams.feature_stores.encoding import EncodedRows
-from streams.feature_stores.guard import Order, order_of, pass_guard
-
-logger = logging.getLogger(__name__)
+from streams.feature_stores.guard import FeastRow, GuardCounts, Order, encoded, pass_guard
 
 BUSY_TIMEOUT_S = 30.0
 """How long a writer waits for another."""
@@ -56,21 +51,15 @@ class GuardedSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):  # type: ignore[m
     )
 
 
-class GuardedSqliteOnlineStore(SqliteOnlineStore):  # type: ignore[misc]
-    """Feast's sqlite layout, guarded writes, safe for many threads and processes.
-
-    `num_accepted` and `num_refused` count the rows this object was given.
-    """
+class GuardedSqliteOnlineStore(GuardCounts, SqliteOnlineStore):  # type: ignore[misc]
+    """Feast's sqlite layout, guarded writes, safe for many threads and processes."""
 
     def __init__(self) -> None:
         super().__init__()
         self._connections = ThreadConnections(GUARD_TABLE, BUSY_TIMEOUT_S)
-        self._counting = threading.Lock()
-        self.num_accepted = 0
-        self.num_refused = 0
 
     def write_rows(self, config: RepoConfig, view: FeatureView, rows: EncodedRows) -> int:
-        """See `GuardedOnlineStore.write_rows`; one short transaction."""
+        """See `GuardedOnlineStore.write_rows`; one short transaction, all or nothing."""
         table = compute_table_id(config.project, view)
         connection = self._get_conn(config)
         with _immediate_transaction(connection):
@@ -86,13 +75,13 @@ class GuardedSqliteOnlineStore(SqliteOnlineStore):  # type: ignore[misc]
         self,
         config: RepoConfig,
         table: FeatureView,
-        data: list[tuple[EntityKey, dict[str, Value], datetime, datetime | None]],
+        data: list[FeastRow],
         progress: Callable[[int], Any] | None,
     ) -> None:
         """Feast's own way in (`write_to_online_store`, `push`, `materialize`), guarded alike."""
         if not data:
             return
-        self.write_rows(config, table, _from_protos(config, data))
+        self.write_rows(config, table, encoded(config, data))
         if progress:
             progress(len(data))
 
@@ -121,13 +110,6 @@ class GuardedSqliteOnlineStore(SqliteOnlineStore):  # type: ignore[misc]
 
     def _get_conn(self, config: RepoConfig) -> sqlite3.Connection:
         return self._connections.get(Path(self._get_db_path(config)))
-
-    def _count(self, view: str, num_accepted: int, num_refused: int) -> None:
-        with self._counting:
-            self.num_accepted += num_accepted
-            self.num_refused += num_refused
-        if num_refused:
-            logger.debug("%s: %d rows refused, newer ones are stored", view, num_refused)
 
 
 @contextmanager
@@ -179,17 +161,3 @@ def _feature_rows(rows: EncodedRows, indices: list[int]) -> Iterator[tuple[objec
         event_s, created_s = time_us // 1_000_000, (time_us + revision) // 1_000_000
         for name, values, texts in columns:
             yield rows.entity_keys[i], name, values[i], texts[i], event_s, created_s
-
-
-def _from_protos(
-    config: RepoConfig,
-    data: list[tuple[EntityKey, dict[str, Value], datetime, datetime | None]],
-) -> EncodedRows:
-    version = config.entity_key_serialization_version
-    names = list(data[0][1])
-    return EncodedRows(
-        entity_keys=[serialize_entity_key(key, version) for key, *_ in data],
-        orders=[order_of(event, created) for *_, event, created in data],
-        values={n: [row[1][n].SerializeToString() for row in data] for n in names},
-        texts={n: [extract_text_and_num(row[1][n], False)[0] for row in data] for n in names},
-    )

@@ -12,6 +12,8 @@ import fcntl
 import functools
 import hashlib
 import importlib
+import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,11 +23,12 @@ import feast
 from feast import Entity, FeatureService, FeatureStore, FeatureView
 from feast.data_source import DataSource
 from feast.infra.online_stores.helpers import get_online_store_from_config
+from pydantic import SecretStr
 
 from streams.feature_stores.encoding import ENTITY_KEY_VERSION
 from streams.feature_stores.guard import GuardedOnlineStore
 
-OnlineStoreName = Literal["sqlite"]
+OnlineStoreName = Literal["sqlite", "redis"]
 
 DEFINITIONS_MODULE = "feature_repo.definitions"
 
@@ -40,12 +43,16 @@ offline_store:
   type: streams.feature_stores.parquet_folders.ParquetFolderOfflineStore
 online_store:
 {online}"""
-"""`feature_store.yaml`. Paths are relative to the home."""
+"""`feature_store.yaml`. Paths are relative to the home, where Feast lets them be."""
 
 ONLINE_STORES: dict[str, str] = {
     "sqlite": """\
   type: streams.feature_stores.guarded_sqlite.GuardedSqliteOnlineStore
   path: data/online.db
+""",
+    "redis": """\
+  type: streams.feature_stores.guarded_redis.GuardedRedisOnlineStore
+  url_file: {url_file}
 """,
 }
 
@@ -55,18 +62,22 @@ from {DEFINITIONS_MODULE} import *  # noqa: F403
 '''
 
 
-def apply_definitions(home: Path, online: OnlineStoreName) -> bool:
+def apply_definitions(home: Path, online: OnlineStoreName, redis_url: SecretStr | None) -> bool:
     """Write the settings and apply the definitions; False when both are in force already.
 
-    Adds and changes; removing a view is for `feast apply` in the home.
+    Adds and changes; removing a view is for `feast apply` in the home. Raises OnlineStoreError when
+    the online store does not answer.
     """
-    settings = store_settings(online)
+    settings = store_settings(home, online)
     objects, fingerprint = _definitions()
     wanted = hashlib.sha256(f"{feast.__version__}\n{settings}\n{fingerprint}".encode()).hexdigest()
+    if online == "redis":
+        _ask_redis(redis_url)
     with _locked(home, fcntl.LOCK_EX):
+        is_moved = _write_url(home, redis_url if online == "redis" else None)
         applied = home / "data" / "applied"
         if applied.is_file() and applied.read_text() == wanted:
-            return False
+            return is_moved
         (home / "feature_store.yaml").write_text(settings)
         (home / "definitions.py").write_text(DEFINITIONS_FILE)
         FeatureStore(repo_path=str(home)).apply(objects)
@@ -89,11 +100,43 @@ def open_store(home: Path) -> tuple[FeatureStore, GuardedOnlineStore]:
     return store, online
 
 
-def store_settings(online: OnlineStoreName) -> str:
+def store_settings(home: Path, online: OnlineStoreName) -> str:
     """The content of `feature_store.yaml`; raises ValueError for an unknown online store."""
     if online not in ONLINE_STORES:
         raise ValueError(f"online store {online!r}: choose one of {sorted(ONLINE_STORES)}")
-    return SETTINGS.format(key_version=ENTITY_KEY_VERSION, online=ONLINE_STORES[online])
+    section = ONLINE_STORES[online].format(url_file=json.dumps(str(_url_file(home))))
+    return SETTINGS.format(key_version=ENTITY_KEY_VERSION, online=section)
+
+
+def _url_file(home: Path) -> Path:
+    """Where Redis is, password included; absolute, for Feast does not tell a store its home."""
+    return home.absolute() / "data" / "redis_url"
+
+
+def _write_url(home: Path, url: SecretStr | None) -> bool:
+    """Keep the URL for those who open the home, readable by its owner alone; False if it was."""
+    file = _url_file(home)
+    if url is None:
+        file.unlink(missing_ok=True)
+        return False
+    if file.is_file() and file.read_text(encoding="utf-8") == url.get_secret_value():
+        return False
+    new = file.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as text:
+        text.write(url.get_secret_value())
+    new.replace(file)
+    return True
+
+
+def _ask_redis(url: SecretStr | None) -> None:
+    if url is None:
+        raise ValueError("the online store redis needs features.redis_url")
+    # Here: who keeps to SQLite needs no Redis client.
+    from streams.feature_stores.guarded_redis import connect
+
+    connect(url.get_secret_value()).close()
 
 
 @functools.cache
