@@ -20,6 +20,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip setuptools wheel
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable . --group dev
+	@$(BIN)/python -m ray_apps.text_generation.install
 	@touch $(STAMP)
 
 demo: $(STAMP)  ## the whole loop on real data, with a report at the end (ARGS="--users 500 --keep")

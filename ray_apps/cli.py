@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+models = typer.Typer(no_args_is_help=True, help="The model registry: list, promote, roll back.")
+app.add_typer(models, name="models")
+deploy = typer.Typer(no_args_is_help=True, help="What a cluster needs to know.")
+app.add_typer(deploy, name="deploy")
+
+
+class ModelKind(StrEnum):
+    """The registered models."""
+
+    RANKER = "ranker"
+    GENERATOR = "generator"
+
+
+KindOption = Annotated[ModelKind, typer.Option("--model", help="Which of the two models.")]
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="TOML file with settings; see `reaseq settings`."),
@@ -150,11 +165,15 @@ def stream(config: ConfigOption = None) -> None:
 
 
 @app.command()
-def train(
+def retrain(
     seed: Annotated[int, typer.Option(help="Seed of weights and batches.")] = 0,
-    held_out_days: Annotated[
-        float, typer.Option(min=0.01, help="Newest days to compare champion and challenger on.")
-    ] = 7.0,
+    generator: Annotated[
+        bool, typer.Option("--generator", help="Train a new behaviour generator first.")
+    ] = False,
+    loop: Annotated[
+        bool,
+        typer.Option("--loop", help="Stay, and train whenever `retrain.every_…` say it is time."),
+    ] = False,
     config: ConfigOption = None,
 ) -> None:
     """Train on what has arrived; the new ranker takes over if it beats the champion."""
@@ -162,9 +181,76 @@ def train(
     from ray_apps.console import console, friendly_errors
 
     with friendly_errors():
-        from ray_apps.commands import train_command
+        from ray_apps import model_commands
 
-        train_command(settings, console, seed, held_out_days)
+        if loop:
+            model_commands.retrain_loop(settings, console, seed)
+        else:
+            model_commands.retrain_command(settings, console, seed, generator)
+
+
+@app.command()
+def generate(config: ConfigOption = None) -> None:
+    """Generate behaviours for all users, online and offline, with the generator that serves."""
+    settings = _settings(config)
+    from ray_apps.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.model_commands import generate_command
+
+        generate_command(settings, console)
+
+
+@models.command("list")
+def list_models(config: ConfigOption = None) -> None:
+    """Every version with its verdict, and which one serves."""
+    settings = _settings(config)
+    from ray_apps.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps import model_commands
+
+        model_commands.list_models(settings, console)
+
+
+@models.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="For example v0002.")],
+    kind: KindOption = ModelKind.RANKER,
+    config: ConfigOption = None,
+) -> None:
+    """Let a version serve; running replicas take it without a restart."""
+    settings = _settings(config)
+    from ray_apps.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.model_commands import promote_command
+
+        promote_command(settings, console, version, kind)
+
+
+@models.command()
+def rollback(kind: KindOption = ModelKind.RANKER, config: ConfigOption = None) -> None:
+    """Let the champion before the present one serve again; once more goes back further."""
+    settings = _settings(config)
+    from ray_apps.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.model_commands import rollback_command
+
+        rollback_command(settings, console, kind)
+
+
+@deploy.command("serve-config")
+def serve_config(config: ConfigOption = None) -> None:
+    """Print the configuration for `serve deploy` (and RayService) that the settings make."""
+    settings = _settings(config)
+    from ray_apps.console import friendly_errors
+
+    with friendly_errors():
+        from ray_apps.deployment import serve_yaml
+
+        typer.echo(serve_yaml(settings), nl=False)
 
 
 @app.command()

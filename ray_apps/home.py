@@ -33,6 +33,16 @@ class Home:
         return self.root / "models"
 
     @property
+    def generators(self) -> Path:
+        """Trained behaviour generators, one folder a version."""
+        return self.root / "generators"
+
+    @property
+    def language_models(self) -> Path:
+        """Language models as they were prepared for serving."""
+        return self.root / "language_models"
+
+    @property
     def text_vectors(self) -> Path:
         """Sentence vectors of item texts that were encoded before."""
         return self.root / "text_vectors"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import httpx
 import msgspec
 
 from ray_apps.home import Home
-from ray_apps.models import Models
+from ray_apps.registry import rankers
 from ray_apps.run_file import Running
 from reaseq.settings import Settings
 from streams.checkpoints import Checkpoints
@@ -43,6 +44,12 @@ class Status(msgspec.Struct):
     healthy: bool
     champion: str | None
     serving_version: str | None
+    generator: str | None
+    """The behaviour generator that answers."""
+    knowledge_model: str | None
+    """The language model behind the product agent."""
+    missing: list[str]
+    """What the application says is missing."""
     versions: list[str]
     partitions: list[PartitionStatus]
 
@@ -51,13 +58,17 @@ def read_status(settings: Settings, home: Home, running: Running) -> Status:
     """Ask the broker, the checkpoints and the application."""
     kafka = settings.kafka.model_copy(update={"bootstrap_servers": running.bootstrap_servers})
     health = _health(running.url)
-    models = Models(home.models)
+    health = health or {}
+    models = rankers(settings.at_home(home.root))
     return Status(
         url=running.url,
         pid=running.pid,
-        healthy=health is not None,
+        healthy=bool(health),
         champion=models.champion,
-        serving_version=(health or {}).get("model_version"),
+        serving_version=health.get("model_version"),
+        generator=health.get("generator_version"),
+        knowledge_model=health.get("knowledge_model"),
+        missing=health.get("fallbacks", []),
         versions=models.versions(),
         partitions=_partitions(settings, KafkaLog(kafka), Checkpoints(home.checkpoints)),
     )
@@ -89,7 +100,7 @@ def _partitions(
     return found
 
 
-def _health(url: str) -> dict[str, str | None] | None:
+def _health(url: str) -> dict[str, Any] | None:
     try:
         answer = httpx.get(f"{url}/healthz", timeout=5)
         answer.raise_for_status()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 from ray_apps.cluster import ray_cluster
+from ray_apps.feature_store import apply_features
 from ray_apps.home import Home
 from ray_apps.quiet import native_output_to
 from ray_apps.run_file import announce, find_running, withdraw
@@ -18,7 +19,6 @@ from ray_apps.serving.app import serving
 from ray_apps.stream import StreamJob
 from reaseq.settings import Settings
 from streams.broker import start_broker
-from streams.features import Features
 from streams.kafka_log import KafkaLog
 from streams.topics import create_topics
 
@@ -62,7 +62,7 @@ def foundation(settings: Settings, say: Say) -> Iterator[Foundation]:
         say("Ray")
         stack.enter_context(ray_cluster(settings.ray))
         say("feature store")
-        Features.apply(home.features, settings.features.online)
+        apply_features(settings)
         yield Foundation(settings, log)
 
 

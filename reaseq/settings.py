@@ -20,6 +20,8 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as PydanticSettingsError
 
+from reaseq.diffusion.settings import GeneratorSettings
+from reaseq.knowledge.settings import KnowledgeSettings
 from reaseq.ranker.settings import RankerSettings
 
 ENV_PREFIX = "REASEQ_"
@@ -101,7 +103,15 @@ class StreamSettings(Section):
 class FeatureStoreSettings(Section):
     """Feast: the online store. The offline store is Parquet under the home folder."""
 
-    online: Literal["sqlite"] = "sqlite"
+    online: Literal["sqlite", "redis"] = "sqlite"
+    redis_url: SecretStr | None = None
+    """Where Redis is, e.g. redis://user:password@host:6379/0; for `online = "redis"`."""
+
+    @model_validator(mode="after")
+    def _check(self) -> FeatureStoreSettings:
+        if self.online == "redis" and self.redis_url is None:
+            raise ValueError("features.online redis needs features.redis_url")
+        return self
 
 
 class TrainSettings(Section):
@@ -112,23 +122,82 @@ class TrainSettings(Section):
     max_failures: Annotated[int, Field(ge=0)] = 2
 
 
+class RetrainSettings(Section):
+    """When `reaseq retrain --loop` trains again, and what the challenger is measured on."""
+
+    every_events: Count = 50_000
+    """So many new events in the archive ask for a training …"""
+    every_s: Seconds = 86_400.0
+    """… or so much time since the last one, if there is any new event."""
+    held_out_days: Annotated[float, Field(gt=0)] = 7.0
+    """The newest days of events: neither contender is trained on them, both are measured there."""
+
+
+class RegistrySettings(Section):
+    """The model registry: MLflow's."""
+
+    uri: str | None = None
+    """An MLflow server or database; None: a SQLite file below the home folder."""
+
+
+class PoolSettings(Section):
+    """Where the replicas of a deployment run, how much each may use, how many there are."""
+
+    num_cpus: Annotated[float, Field(ge=0)] = 0.5
+    """Logical CPUs of a replica."""
+    num_gpus: Annotated[float, Field(ge=0)] = 0
+    """GPUs of a replica; replicas with a fraction share one."""
+    resources: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Custom Ray resources of a replica, e.g. {"llm": 1}: only nodes that offer them are taken."""
+    node_labels: dict[str, str] = {}
+    """Ray node labels a replica's node must have, e.g. {"reaseq.io/pool" = "llm"}."""
+    min_replicas: Annotated[int, Field(ge=0)] = 1
+    max_replicas: Count = 1
+    target_ongoing_requests: Annotated[float, Field(gt=0)] = 2.0
+    """More requests than this on each replica start another one, up to the maximum."""
+
+    @model_validator(mode="after")
+    def _check(self) -> PoolSettings:
+        if self.max_replicas < self.min_replicas:
+            raise ValueError("max_replicas must not be less than min_replicas")
+        if self.num_gpus > 1 and self.num_gpus != int(self.num_gpus):
+            raise ValueError("num_gpus above 1 must be whole: share one GPU or own some")
+        return self
+
+
+class PoolsSettings(Section):
+    """The pools by name. Each deployment names the one it runs on."""
+
+    llm: PoolSettings = PoolSettings(num_cpus=1, target_ongoing_requests=16)
+    """Text generation."""
+    generator: PoolSettings = PoolSettings(target_ongoing_requests=16)
+    """Behaviour generation."""
+    ranker: PoolSettings = PoolSettings(target_ongoing_requests=8)
+    """Candidates and ranking."""
+    cpu: PoolSettings = PoolSettings(num_cpus=0.25, target_ongoing_requests=32)
+    """Everything else: the HTTP gateway and the followers of the log."""
+
+
 class ServeSettings(Section):
     """The HTTP application."""
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """0 picks a free port."""
-    num_recommender_replicas: Count = 1
     recommender_timeout_s: Seconds = 1.0
     """After this the answer falls back to popular items and says so."""
     max_k: Count = 100
+    num_new_items: Annotated[int, Field(ge=0)] = 1
+    """Places at the end of a slate kept for items that nobody has bought yet, if any fits."""
+    min_similarity: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """How like a recent item of the user (cosine) such an item must be."""
 
 
 class RaySettings(Section):
     """The Ray cluster. Without an address a private one is started and stopped with the program."""
 
     address: str | None = None
-    num_cpus: Count = 8
+    num_cpus: Count = 12
     """Logical CPUs of a private cluster: slots for actors, not cores."""
     object_store_mb: Annotated[int, Field(ge=80)] = 512
 
@@ -144,6 +213,11 @@ class Settings(Section):
     features: FeatureStoreSettings = FeatureStoreSettings()
     ranker: RankerSettings = RankerSettings()
     train: TrainSettings = TrainSettings()
+    retrain: RetrainSettings = RetrainSettings()
+    registry: RegistrySettings = RegistrySettings()
+    knowledge: KnowledgeSettings = KnowledgeSettings()
+    generator: GeneratorSettings = GeneratorSettings()
+    pools: PoolsSettings = PoolsSettings()
     serve: ServeSettings = ServeSettings()
     ray: RaySettings = RaySettings()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ray_apps.demo.story import run_demo
+from ray_apps.demo.run import run_demo
 from ray_apps.logs import read_source
 from ray_apps.run_file import find_running
 from ray_apps.system import unwind_on_sigterm

@@ -16,8 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reaseq.evaluation.blocks import blocks_of, score_block
+from reaseq.evaluation.hit_rate import beyond_log_hit_rate
 from reaseq.evaluation.orders import orders_of
 from reaseq.evaluation.prequential import PrequentialEvaluation
+from reaseq.schemas import GENERATED_ITEM_IDS
+from reaseq.sequences.rows import aligned, with_generated
 from reaseq.sequences.state import SequenceState
 from reaseq.settings import Settings
 from streams.codec import event_codec
@@ -57,6 +60,8 @@ class PrequentialStream:
         self.streaming_s = 0.0
         self.freshness_ms: list[float] = []
         self.recommend_ms: list[float] = []
+        self._beyond_log_hits = 0
+        self._beyond_log_targets = 0
 
     def run(self, events: pa.Table, on_sent: Callable[[int], None]) -> None:
         """Stream `events` (EVENT_SCHEMA, by time); RuntimeError when features fall behind."""
@@ -73,8 +78,30 @@ class PrequentialStream:
 
     def _score(self, block: pa.Table) -> None:
         """Rank for everybody who orders in the block, from the features as they are before it."""
-        buyers = pc.unique(orders_of(block)["user_id"]).to_pylist()
-        score_block(self._evaluation, self._features.read_sequences(buyers), block)
+        orders = orders_of(block)
+        buyers = pc.unique(orders["user_id"]).to_pylist()
+        sequences = self._features.read_sequences(buyers)
+        generated = self._features.read_generated(buyers)
+        score_block(self._evaluation, sequences, generated, block)
+        self._score_generated(orders, sequences, generated)
+
+    def _score_generated(self, orders: pa.Table, sequences: pa.Table, generated: pa.Table) -> None:
+        """Count which of the items that the logs do not hold were generated beforehand."""
+        users = orders["user_id"].to_pylist()
+        rows = with_generated(aligned(sequences, users), generated)
+        answers = pa.table({"user_id": rows["user_id"], "item_ids": rows[GENERATED_ITEM_IDS]})
+        labels = orders["label_item_ids"]
+        reached = beyond_log_hit_rate(answers, rows.append_column("label_item_ids", labels))
+        if reached.num_targets:
+            self._beyond_log_hits += round(reached.hit_rate * reached.num_targets)
+            self._beyond_log_targets += reached.num_targets
+
+    @property
+    def beyond_log_hit_rate(self) -> float | None:
+        """Of the items that users bought and their log did not hold, the share generated before."""
+        if not self._beyond_log_targets:
+            return None
+        return round(self._beyond_log_hits / self._beyond_log_targets, 5)
 
     def _send(self, block: pa.Table) -> None:
         """Send the block shuffled and with some events twice, and wait until it is readable."""

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from io import StringIO
+from itertools import zip_longest
+from typing import Literal
 
 import msgspec
 import numpy as np
@@ -13,9 +15,21 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from reaseq.evaluation.prequential import Quality
+from reaseq.evaluation.prequential import Estimate, Quality
 
-PICTURE_WIDTH = 100
+Metric = Literal["hit_rate", "ndcg"]
+
+VARIANT = "ranker_"
+"""The ranker without some of its parts has a name that begins so."""
+
+SCORER_NAMES = {
+    "ranker": "ranker: log, knowledge, generated",
+    "ranker_plain": "ranker: log alone",
+    "ranker_knowledge": "ranker: log, knowledge",
+    "ranker_generated": "ranker: log, generated",
+}
+
+PICTURE_WIDTH = 120
 """Columns of the report as a picture."""
 
 
@@ -47,6 +61,58 @@ class ModelReport(msgspec.Struct):
     why: str
 
 
+class IntervalReport(msgspec.Struct):
+    """A figure with its 95% bootstrap interval over users."""
+
+    value: float
+    low: float
+    high: float
+
+
+class KnowledgeReport(msgspec.Struct):
+    """What the product agent did."""
+
+    items: int
+    accepted: int
+    valid_json: int
+    tokens_per_second: float
+    source: str
+    why: str
+    model: str | None
+
+
+class GeneratedReport(msgspec.Struct):
+    """What the behaviour generator did.
+
+    The hit rate is over items that users bought in the stream and their sequence did not hold: the
+    share that was among their generated behaviours at that moment.
+    """
+
+    users: int
+    behaviours: int
+    behaviours_per_second: float
+    hit_rate_at_20: float | None
+
+
+class NewItemReport(msgspec.Struct):
+    """One item from the topic to somebody's slate."""
+
+    item_id: str
+    title: str
+    user_id: str
+    seconds_to_first_recommendation: float
+
+
+class ShownKnowledge(msgspec.Struct):
+    """A knowledge card."""
+
+    item_id: str
+    title: str
+    answers: dict[str, str]
+    model: str
+    num_tokens: int
+
+
 class ShownItem(msgspec.Struct):
     """An item with its name, as a person would meet it."""
 
@@ -55,10 +121,11 @@ class ShownItem(msgspec.Struct):
 
 
 class ShownUser(msgspec.Struct):
-    """A user's latest purchases beside what the system recommends now."""
+    """A user's latest purchases beside what is generated and recommended for them now."""
 
     user_id: str
     bought: list[ShownItem]
+    generated: list[ShownItem]
     recommended: list[ShownItem]
 
 
@@ -76,13 +143,22 @@ class Report(msgspec.Struct):
     users: int
     orders_scored: int
     targets_scored: int
-    hit_rate_at_20: dict[str, float]
-    ndcg_at_20: dict[str, float]
+    hit_rate_at_20: dict[str, float | IntervalReport]
+    """Plain for the baselines and `ranker`; with intervals for the ranker without some parts."""
+    ndcg_at_20: dict[str, float | IntervalReport]
+    intervals: dict[str, dict[str, IntervalReport]]
+    """By metric and scorer, all of them."""
+    gains_over_plain: dict[str, dict[str, IntervalReport]]
+    """By metric and scorer: paired differences from `ranker_plain`."""
     recommend_ms: Percentiles
+    knowledge: KnowledgeReport | None
+    generated: GeneratedReport
+    new_item: NewItemReport | None
     models: list[ModelReport]
     left_out: dict[str, int]
     seconds: dict[str, float]
     shown: list[ShownUser]
+    knowledge_card: ShownKnowledge | None
 
 
 def day(time_ms: int) -> str:
@@ -90,17 +166,39 @@ def day(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).date().isoformat()
 
 
-def qualities(report: dict[str, Quality]) -> tuple[dict[str, float], dict[str, float]]:
-    """Hit rate and NDCG by scorer."""
-    hits = {name: round(quality.hit_rate, 5) for name, quality in report.items()}
-    return hits, {name: round(quality.ndcg, 5) for name, quality in report.items()}
+def qualities(
+    report: dict[str, Quality], estimates: dict[str, Estimate], metric: Metric
+) -> dict[str, float | IntervalReport]:
+    """A metric by scorer: the variants of the ranker with intervals, the others plain."""
+    return {
+        name: _interval(estimates[name], metric)
+        if name.startswith(VARIANT)
+        else round(getattr(quality, metric), 5)
+        for name, quality in report.items()
+    }
+
+
+def intervals(estimates: dict[str, Estimate]) -> dict[str, dict[str, IntervalReport]]:
+    """Both metrics with intervals, by scorer."""
+    metrics: dict[str, Metric] = {"hit_rate_at_20": "hit_rate", "ndcg_at_20": "ndcg"}
+    return {
+        title: {name: _interval(estimate, metric) for name, estimate in estimates.items()}
+        for title, metric in metrics.items()
+    }
+
+
+def _interval(estimate: Estimate, metric: Metric) -> IntervalReport:
+    value, low, high = getattr(estimate, metric)
+    return IntervalReport(round(value, 5), round(low, 5), round(high, 5))
 
 
 def show(report: Report, console: Console) -> None:
     """Print the report."""
     console.print()
-    for table in (_quality(report), _stream(report), _models(report)):
+    for table in (_quality(report), _stream(report), _reasoning(report), _models(report)):
         console.print(table)
+    if report.knowledge_card:
+        console.print(_card(report.knowledge_card))
     for user in report.shown:
         console.print(_user(user))
     seconds = "  ".join(f"{stage} {took:.0f} s" for stage, took in report.seconds.items())
@@ -124,11 +222,21 @@ def _quality(report: Report) -> Table:
     table.add_column("ranked by")
     table.add_column("hit rate @ 20", justify="right")
     table.add_column("NDCG @ 20", justify="right")
-    best = max(report.ndcg_at_20, key=lambda name: report.ndcg_at_20[name])
-    for name, hit_rate in report.hit_rate_at_20.items():
+    table.add_column("NDCG gain over plain, 95%", justify="right")
+    hits, ndcgs = report.intervals["hit_rate_at_20"], report.intervals["ndcg_at_20"]
+    gains = report.gains_over_plain["ndcg_at_20"]
+    best = max(ndcgs, key=lambda name: ndcgs[name].value)
+    for name in ndcgs:
         style = "bold green" if name == best else ""
-        row = (name, f"{hit_rate:.4f}", f"{report.ndcg_at_20[name]:.4f}")
-        table.add_row(*row, style=style)
+        gain = gains[name]
+        shown = f"{gain.value:+.4f} [{gain.low:+.4f}, {gain.high:+.4f}]"
+        table.add_row(
+            SCORER_NAMES.get(name, name),
+            f"{hits[name].value:.4f}",
+            f"{ndcgs[name].value:.4f}",
+            "–" if name == "ranker_plain" else shown,
+            style=style,
+        )
     return table
 
 
@@ -155,6 +263,38 @@ def _stream(report: Report) -> Table:
     return table
 
 
+def _reasoning(report: Report) -> Table:
+    """What the two reasoning parts did, and how soon a new item was shown."""
+    table = Table(title="Reasoning", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    known, made, new = report.knowledge, report.generated, report.new_item
+    if known:
+        table.add_row("knowledge from", f"{known.source} {known.model or ''}")
+        accepted = f"{known.accepted} accepted, {known.valid_json} valid JSON"
+        table.add_row("items found out about", f"{known.items}, of these {accepted}")
+        table.add_row("tokens per second", f"{known.tokens_per_second:,.0f}")
+    table.add_row("generated behaviours", f"{made.behaviours:,} for {made.users:,} users")
+    table.add_row("generated per second", f"{made.behaviours_per_second:,.0f}")
+    if made.hit_rate_at_20 is not None:
+        share = f"{made.hit_rate_at_20:.4f}"
+        table.add_row("of new items bought later, generated before", share)
+    if new:
+        seconds = f"{new.seconds_to_first_recommendation:.1f} s"
+        table.add_row(f"new item {new.item_id}: from Kafka to a slate", seconds)
+    return table
+
+
+def _card(card: ShownKnowledge) -> Panel:
+    grid = Table.grid(padding=(0, 3))
+    grid.add_column(style="bold")
+    grid.add_column()
+    for question, answer in card.answers.items():
+        grid.add_row(question.replace("_", " "), answer)
+    title = f"knowledge: {card.title.title()} [dim]by {card.model}[/dim]"
+    return Panel(grid, title=title, title_align="left", border_style="dim")
+
+
 def _models(report: Report) -> Table:
     table = Table(title="Models", title_justify="left")
     for column in ("version", "trained up to", "NDCG @ 20", "champion's", "outcome"):
@@ -173,11 +313,14 @@ def _models(report: Report) -> Table:
 
 def _user(user: ShownUser) -> Panel:
     grid = Table.grid(padding=(0, 3))
-    grid.add_column("bought last", ratio=1)
-    grid.add_column("recommended now", ratio=1)
-    grid.add_row("[bold]bought last[/bold]", "[bold]recommended now[/bold]")
-    for place in range(max(len(user.bought), len(user.recommended))):
-        left = user.bought[place].title if place < len(user.bought) else ""
-        right = user.recommended[place].title if place < len(user.recommended) else ""
-        grid.add_row(left.title(), right.title())
+    columns = {
+        "bought last": user.bought,
+        "generated": user.generated,
+        "recommended now": user.recommended,
+    }
+    for _ in columns:
+        grid.add_column(ratio=1)
+    grid.add_row(*(f"[bold]{name}[/bold]" for name in columns))
+    for row in zip_longest(*columns.values()):
+        grid.add_row(*(item.title.title() if item else "" for item in row))
     return Panel(grid, title=f"user {user.user_id}", title_align="left", border_style="dim")

@@ -78,9 +78,53 @@ class ItemOut(BaseModel):
     num_buyers: int | None
 
 
+class GeneratedItem(BaseModel):
+    """A generated behaviour: no event, and never part of the log."""
+
+    item_id: str
+    title: str | None
+    probability: float
+
+
+class GeneratedOut(BaseModel):
+    """What was generated for a user, most probable first, and what it rests on."""
+
+    user_id: str
+    items: list[GeneratedItem]
+    model_version: str
+    generated_at_ms: int
+    newest_event_time_ms: int = Field(description="Of the sequence it rests on.")
+    revision: int = Field(description="Of the sequence it rests on.")
+    partition: int = Field(description="Of the event topic; -1 where it did not come from the log.")
+    next_offset: int = Field(description="All the user's events before it were taken in.")
+
+
+class KnowledgeOut(BaseModel):
+    """A knowledge card: what an item is, who needs it, when, where, why, with what."""
+
+    item_id: str
+    what: str
+    who: str
+    when: str
+    where: str
+    why: str
+    with_what: str
+    verdict: str
+    reason: str | None
+    model: str
+    prompt_version: str
+    content_hash: str
+    num_prompt_tokens: int
+    num_tokens: int
+    duration_s: float
+    event_time_ms: int = Field(description="When it was made.")
+
+
 class Health(BaseModel):
-    """Whether the application can answer, and with which model."""
+    """Whether the application can answer, with which models, and what is missing."""
 
     status: str
     model_version: str | None
+    generator_version: str | None
+    knowledge_model: str | None
     fallbacks: list[str]

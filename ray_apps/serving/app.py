@@ -9,18 +9,42 @@ from contextlib import contextmanager
 from ray import serve
 from ray.serve import Application
 
+from ray_apps.deployment import APPLICATION, with_secrets
 from ray_apps.quiet import hush
-from ray_apps.serving.gateway import gateway_deployment
-from ray_apps.serving.recommender import recommender_deployment
+from ray_apps.serving.behaviours import BehaviourFollower
+from ray_apps.serving.gateway import Gateway
+from ray_apps.serving.generator import GeneratorReplica
+from ray_apps.serving.knowledge import KnowledgeFollower
+from ray_apps.serving.llm import LlmReplica
+from ray_apps.serving.pools import options
+from ray_apps.serving.recommender import RecommenderReplica
+from ray_apps.text_generation.choose import available
 from reaseq.settings import Settings
-
-APPLICATION = "reaseq"
 
 
 def build_app(settings: Settings) -> Application:
-    """The gateway with the recommender behind it."""
-    recommender = recommender_deployment(settings).bind(settings)
-    return gateway_deployment().bind(settings, recommender)
+    """The gateway, with everything else behind it.
+
+    Without a language model the `llm` deployment is left out; with knowledge switched off its
+    follower is, too.
+    """
+
+    settings = with_secrets(settings)
+
+    def deploy(name: str, replica: type, *arguments: object) -> Application:
+        return serve.deployment(replica, **options(settings, name)).bind(settings, *arguments)
+
+    recommender = deploy("recommender", RecommenderReplica)
+    generator = deploy("generator", GeneratorReplica)
+    others = {
+        "generator": generator,
+        "behaviours": deploy("behaviours", BehaviourFollower, generator),
+    }
+    choice = available(settings.knowledge)
+    if choice.source != "none":
+        llm = deploy("llm", LlmReplica) if choice.source in ("vllm", "endpoint") else None
+        others["knowledge"] = deploy("knowledge", KnowledgeFollower, llm)
+    return deploy("gateway", Gateway, recommender, others)
 
 
 @contextmanager

@@ -1,12 +1,14 @@
 """The one ingress: HTTP for people and programs.
 
 It reads features, asks the recommender, logs what it showed. The recommender is a handle away; when
-it is slow or gone the answer is popular items, and says so.
+it is slow or gone the answer is popular items, and says so. Language model and behaviour generator
+are in no request's path: what they made is read from the features, and what is missing is named.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import uuid
 from typing import Annotated, Any
@@ -22,14 +24,19 @@ from ray_apps.serving.api import (
     MAX_EVENTS_PER_REQUEST,
     EventIn,
     EventsAccepted,
+    GeneratedItem,
+    GeneratedOut,
     Health,
     ItemOut,
+    KnowledgeOut,
     Recommendations,
     RecommendedItem,
 )
 from ray_apps.serving.popular import PopularItems
 from reaseq import __version__
-from reaseq.recommender import Scene, Slate
+from reaseq.recommender import NO_RANKER, Scene, Slate
+from reaseq.schemas import GENERATED_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.sequences.rows import with_generated
 from reaseq.settings import Settings
 from streams.codec import event_codec
 from streams.features import Features
@@ -37,6 +44,17 @@ from streams.kafka_log import KafkaLog
 
 RECOMMENDER_UNAVAILABLE = "recommender_unavailable"
 """The fallback named when the recommender did not answer in time."""
+
+FEATURES_UNAVAILABLE = "features_unavailable"
+"""Missing: the online store did not answer, so the user is treated as unknown."""
+
+GENERATED_UNAVAILABLE = "generated_unavailable"
+"""Missing: generated behaviours could not be read."""
+
+PART_TIMEOUT_S = 0.5
+"""How long `/healthz` waits for each part; the parts are asked at once."""
+
+logger = logging.getLogger("ray.serve")
 
 api = FastAPI(
     title="reaseq",
@@ -49,10 +67,17 @@ api = FastAPI(
 class Gateway:
     """HTTP ingress; one replica holds one feature-store reader and one log writer."""
 
-    def __init__(self, settings: Settings, recommender: DeploymentHandle) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        recommender: DeploymentHandle,
+        others: dict[str, DeploymentHandle],
+    ) -> None:
+        """`others` are the parts that no request waits for, by the name of their deployment."""
         home = Home(settings.home)
         self._settings = settings
         self._recommender = recommender
+        self._others = others
         self._features = Features.open(home.features)
         self._writer = KafkaLog(settings.kafka).writer()
         self._codec = event_codec(settings.kafka.max_event_bytes)
@@ -70,9 +95,33 @@ class Gateway:
         """The `k` best items for a user now."""
         if k > self._settings.serve.max_k:
             raise HTTPException(422, f"k is at most {self._settings.serve.max_k} (serve.max_k)")
-        sequence = await asyncio.to_thread(self._features.read_sequences, [user_id])
+        sequence, missing = await asyncio.to_thread(self._read_user, user_id)
         slate = await self._slate(sequence, scene, k)
+        slate = slate._replace(fallbacks=(*missing, *slate.fallbacks))
         return await asyncio.to_thread(self._present, user_id, sequence, slate)
+
+    @api.get("/v1/users/{user_id}/generated", response_model=GeneratedOut)
+    async def generated(self, user_id: str) -> GeneratedOut:
+        """What the behaviour generator infers beyond the log, with what it rests on."""
+        found = (await asyncio.to_thread(self._features.read_generated, [user_id])).to_pylist()
+        if not found:
+            raise HTTPException(404, f"nothing was generated for user {user_id} yet")
+        row = found[0]
+        titles = await asyncio.to_thread(self._titles, row["item_ids"])
+        items = [
+            GeneratedItem(item_id=item_id, title=titles.get(item_id), probability=probability)
+            for item_id, probability in zip(row["item_ids"], row["probabilities"], strict=True)
+        ]
+        kept = {name: row[name] for name in GeneratedOut.model_fields if name in row}
+        return GeneratedOut(**kept, items=items)
+
+    @api.get("/v1/items/{item_id}/knowledge", response_model=KnowledgeOut)
+    async def knowledge(self, item_id: str) -> KnowledgeOut:
+        """What an agent found out about an item, with provenance and verdict."""
+        found = (await asyncio.to_thread(self._features.read_knowledge, [item_id])).to_pylist()
+        if not found:
+            raise HTTPException(404, f"nothing has been found out about item {item_id} yet")
+        return KnowledgeOut(**found[0])
 
     @api.post("/v1/events", status_code=202, response_model=EventsAccepted)
     async def take_events(self, events: EventIn | list[EventIn]) -> EventsAccepted:
@@ -95,15 +144,53 @@ class Gateway:
 
     @api.get("/healthz", response_model=Health)
     async def health(self) -> Health:
-        """200 while requests can be answered, with or without a model."""
+        """200 while requests can be answered, whatever part is missing."""
+        parts = {"recommender": self._recommender, **self._others}
+        answers = await asyncio.gather(*(self._version_of(part) for part in parts.values()))
+        versions = dict(zip(parts, answers, strict=True))
+        fallbacks = [f"{name}_unavailable" for name, answer in versions.items() if answer is None]
+        if versions["recommender"] == "":
+            fallbacks.append(NO_RANKER)
+        return Health(
+            status="ok",
+            model_version=versions["recommender"] or None,
+            generator_version=versions["generator"] or None,
+            knowledge_model=versions.get("knowledge") or None,
+            fallbacks=fallbacks,
+        )
+
+    async def _version_of(self, part: DeploymentHandle) -> str | None:
+        """The model of a part, empty where it has none yet; None when the part does not answer."""
         try:
-            version = await asyncio.wait_for(
-                self._recommender.model_version.remote(), self._settings.serve.recommender_timeout_s
-            )
+            return await asyncio.wait_for(part.model_version.remote(), PART_TIMEOUT_S) or ""
         except Exception:  # noqa: BLE001 - whatever it was, the gateway itself still answers
-            return Health(status="ok", model_version=None, fallbacks=[RECOMMENDER_UNAVAILABLE])
-        fallbacks = [] if version else ["no_ranker"]
-        return Health(status="ok", model_version=version, fallbacks=fallbacks)
+            return None
+
+    def _read_user(self, user_id: str) -> tuple[pa.Table, tuple[str, ...]]:
+        """The user's row, generated behaviours beside it, and what could not be read."""
+        try:
+            sequence = self._features.read_sequences([user_id])
+        except Exception:
+            logger.exception("the features cannot be read: recommending without")
+            nobody = with_generated(SEQUENCE_SCHEMA.empty_table(), GENERATED_SCHEMA.empty_table())
+            return nobody, (FEATURES_UNAVAILABLE,)
+        try:
+            return with_generated(sequence, self._features.read_generated([user_id])), ()
+        except Exception:  # noqa: BLE001 - a recommendation never fails because a part did
+            nothing = with_generated(sequence, GENERATED_SCHEMA.empty_table())
+            return nothing, (GENERATED_UNAVAILABLE,)
+
+    def _described(self, item_ids: list[str]) -> dict[str, dict[str, Any]]:
+        """The catalogue's rows of these items; none where it does not answer."""
+        try:
+            rows = self._features.read_items(item_ids).to_pylist()
+        except Exception:
+            logger.exception("the catalogue cannot be read: answering without titles")
+            return {}
+        return {row["item_id"]: row for row in rows}
+
+    def _titles(self, item_ids: list[str]) -> dict[str, str]:
+        return {i["item_id"]: i["title"] for i in self._features.read_items(item_ids).to_pylist()}
 
     async def _slate(self, sequence: pa.Table, scene: Scene, k: int) -> Slate:
         try:
@@ -113,8 +200,7 @@ class Gateway:
             return self._popular.slate(scene, k, RECOMMENDER_UNAVAILABLE)
 
     def _present(self, user_id: str, sequence: pa.Table, slate: Slate) -> Recommendations:
-        rows = self._features.read_items([item.item_id for item in slate.items]).to_pylist()
-        known = {row["item_id"]: row for row in rows}
+        known = self._described([item.item_id for item in slate.items])
         seen = sequence.to_pylist()[0] if sequence.num_rows else None
         shown = Recommendations(
             user_id=user_id,
@@ -158,10 +244,3 @@ class Gateway:
             except ValueError as error:
                 raise HTTPException(413, str(error)) from None
         self._writer.flush()
-
-
-def gateway_deployment() -> serve.Deployment:
-    """The gateway as Serve runs it."""
-    return serve.deployment(
-        Gateway, num_replicas=1, ray_actor_options={"num_cpus": 0.5}, max_ongoing_requests=64
-    )

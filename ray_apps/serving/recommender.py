@@ -13,10 +13,10 @@ import logging
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from ray import serve
 
 from ray_apps.home import Home
-from ray_apps.models import Models
+from ray_apps.registry import rankers
+from ray_apps.serving.new_items import NewItemWatch
 from ray_apps.serving.popular import PopularItems
 from reaseq.recommender import NO_RANKER, Recommender, Scene, Slate
 from reaseq.settings import Settings
@@ -40,7 +40,7 @@ class RecommenderReplica:
     def __init__(self, settings: Settings) -> None:
         home = Home(settings.home)
         self._settings = settings
-        self._models = Models(home.models)
+        self._models = rankers(settings)
         self._archive = EventArchive(home.events)
         self._checkpoints = Checkpoints(home.checkpoints)
         self._popular = PopularItems(home)
@@ -48,6 +48,7 @@ class RecommenderReplica:
         log = KafkaLog(settings.kafka)
         self._partitions = log.partitions(settings.topics.events)
         self._tail = log.reader("reaseq-recommender")
+        self._new_items = NewItemWatch(settings)
         self._champion: Recommender | None = None
         self._version: str | None = None
         self._newest_event_ms = 0
@@ -55,7 +56,10 @@ class RecommenderReplica:
         self._tasks = [asyncio.get_running_loop().create_task(self._follow())]
 
     async def recommend(self, sequence: pa.Table, scene: Scene, k: int) -> Slate:
-        """The slate for one user; `sequence` has one row of SEQUENCE_SCHEMA, or none."""
+        """The slate for one user.
+
+        `sequence` has one row of SEQUENCE_SCHEMA with generated behaviours beside it, or none.
+        """
         if self._champion is None:
             return await asyncio.to_thread(self._popular.slate, scene, k, NO_RANKER)
         at_ms = max(self._newest_event_ms, pc.max(sequence["newest_event_time_ms"]).as_py() or 0)
@@ -72,6 +76,8 @@ class RecommenderReplica:
             try:
                 self._learn(await asyncio.to_thread(self._new_events))
                 self._take_over(await asyncio.to_thread(self._load_champion))
+                if self._champion is not None:
+                    self._champion.new_items.put(await asyncio.to_thread(self._new_items.look))
             except Exception:
                 logger.exception("the recommender goes on with what it has")
 
@@ -80,9 +86,14 @@ class RecommenderReplica:
         version = self._models.champion
         if version is None or version == self._version:
             return None
+        serve = self._settings.serve
         recommender = Recommender.load(
-            self._models.folder_of(version), max_k=self._settings.serve.max_k
+            self._models.folder_of(version),
+            max_k=serve.max_k,
+            num_new_items=serve.num_new_items,
+            min_similarity=serve.min_similarity,
         )
+        self._new_items.begin(recommender.vocabulary)
         kept = [(p, self._checkpoints.progress(p)) for p in self._partitions]
         self._tail.assign({p: progress.next_offset if progress else 0 for p, progress in kept})
         events = self._archive.read()
@@ -106,13 +117,3 @@ class RecommenderReplica:
         self._champion.observe(events)
         newest_ms = pc.max(events["event_time_ms"]).as_py()
         self._newest_event_ms = max(self._newest_event_ms, newest_ms)
-
-
-def recommender_deployment(settings: Settings) -> serve.Deployment:
-    """The recommender as Serve runs it."""
-    return serve.deployment(
-        RecommenderReplica,
-        num_replicas=settings.serve.num_recommender_replicas,
-        ray_actor_options={"num_cpus": 0.5},
-        max_ongoing_requests=16,
-    )

@@ -7,11 +7,14 @@ from typing import NamedTuple
 import pyarrow.compute as pc
 
 from ray_apps.home import Home
-from ray_apps.models import Models
+from ray_apps.registry import rankers
 from reaseq.evaluation.blocks import blocks_of
 from reaseq.evaluation.orders import orders_of
 from reaseq.evaluation.prequential import PrequentialEvaluation, Quality
 from reaseq.recommender import Recommender
+from reaseq.schemas import SEQUENCE_SCHEMA
+from reaseq.sequences.rows import beside
+from reaseq.settings import Settings
 from streams.event_archive import EventArchive
 from streams.features import Features
 
@@ -33,12 +36,16 @@ class Comparison(NamedTuple):
         return self.challenger.ndcg > self.champion.ndcg
 
 
-def compare(home: Home, champion: str, challenger: str, start_ms: int, end_ms: int) -> Comparison:
+def compare(
+    settings: Settings, champion: str, challenger: str, start_ms: int, end_ms: int
+) -> Comparison:
     """Rank every order of a known user in `[start_ms, end_ms)` with both models.
 
-    Sequences come from the point-in-time join, as of just before each order.
+    Sequences and generated behaviours come from the point-in-time join, as of just before each
+    order.
     """
-    models = Models(home.models)
+    home = Home(settings.home)
+    models = rankers(settings)
     events = EventArchive(home.events).read(end_ms)
     contenders = {}
     features = Features.open(home.features)
@@ -54,7 +61,10 @@ def compare(home: Home, champion: str, challenger: str, start_ms: int, end_ms: i
     evaluation = PrequentialEvaluation(item_ids, contenders)
     window = events.filter(pc.greater_equal(events["event_time_ms"], start_ms))
     orders = orders_of(window)
-    rows = features.training_rows(orders)
+    rows = beside(
+        features.training_rows(orders).select(SEQUENCE_SCHEMA.names),
+        features.generated_rows(orders),
+    )
     start = 0
     for block in blocks_of(window, ORDERS_AT_ONCE):
         # Orders and blocks are both in time order. Both contenders learn by the day, so a block at

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_apps.home import Home
-from ray_apps.models import Models
-from ray_apps.training.fit import OnEpoch, fit_distributed
+from ray_apps.registry import rankers
+from ray_apps.training.distributed import OnEpoch, fit_distributed
+from ray_apps.training.fit import RankerInputs, fit_ranker
 from ray_apps.training.training_set import TrainingSet, build_training_set
 from reaseq.candidates.co_occurrence import CoOccurrence
 from reaseq.candidates.nearest import NearestItems
@@ -41,19 +42,28 @@ def train_model(
     Ray must be initialised. Raises ValueError when there is nothing to train on.
     """
     home = Home(settings.home)
-    models = Models(home.models)
-    version = models.next_version()
-    data = build_training_set(home, before_ms, on_text)
-    scratch = models.folder_of(f".training-{version}")
+    data = build_training_set(home, settings.ranker, before_ms, on_text)
+    trends, _ = order_trends(data.rows, data.vocabulary, settings.ranker)
+    inputs = RankerInputs(
+        settings.ranker, data.rows, data.vocabulary.item_ids, data.text_vectors, trends, seed
+    )
+    models = rankers(settings)
+    version = models.reserve()
+    scratch = home.models / f".training-{version}"
     try:
-        state = fit_distributed(settings, data, scratch, seed, on_epoch)
+        state = fit_distributed(settings.train, fit_ranker, inputs, scratch, on_epoch)
+        recommender = _assemble(settings, data, state, version)
+        recommender.save(models.folder_of(version))
+        assert recommender.ranker is not None
+        manifest = recommender.ranker.manifest
+        models.complete(version, {"trained_up_to_ms": str(manifest.trained_up_to_ms)})
+    except BaseException:
+        models.discard(version)
+        raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    recommender = _assemble(settings, data, state, version)
-    recommender.save(models.folder_of(version))
     _write_popularity(home, data.events, version)
-    assert recommender.ranker is not None
-    return recommender.ranker.manifest
+    return manifest
 
 
 def _assemble(settings: Settings, data: TrainingSet, state: FitState, version: str) -> Recommender:
@@ -69,7 +79,8 @@ def _assemble(settings: Settings, data: TrainingSet, state: FitState, version: s
         num_items=len(data.vocabulary),
         libraries=library_versions(),
     )
-    ranker = Ranker(StoredModel(manifest, model, data.vocabulary, trends))
+    plain_text = text_by_code(data.plain_text_vectors)
+    ranker = Ranker(StoredModel(manifest, model, data.vocabulary, trends, plain_text))
     popularity, co_occurrence = Popularity(data.vocabulary), CoOccurrence(data.vocabulary)
     popularity.observe(data.events)
     co_occurrence.observe(data.events)

@@ -1,4 +1,4 @@
-"""What a model is trained from: orders with the user sequence just before, and the items."""
+"""What models are trained from: orders with the features just before them, and the items."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ import pyarrow.compute as pc
 
 from ray_apps.home import Home
 from reaseq.evaluation.orders import orders_of
+from reaseq.knowledge.item_knowledge import texts_of
+from reaseq.ranker.settings import RankerSettings
+from reaseq.representations.item_text import item_text
 from reaseq.representations.text_encoder import SentenceEncoder
+from reaseq.sequences.rows import beside
 from reaseq.vocabulary import ItemVocabulary
 from streams.event_archive import EventArchive
 from streams.features import Features
@@ -21,32 +25,49 @@ from streams.features import Features
 NUM_THREADS = max(1, (os.cpu_count() or 2) // 2)
 """Threads for encoding texts: with more than there are free cores it gets much slower."""
 
+Floats = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
 """Called with (done, to do)."""
 
 
 class TrainingSet(NamedTuple):
-    """Everything a training needs, as of `before_ms`."""
+    """Everything a training of the ranker needs, as of `before_ms`."""
 
     rows: pa.Table
-    """Every order with the sequence before it: SEQUENCE_SCHEMA, label_time_ms, label_item_ids.
+    """Every order with the features before it: TRAINING_SCHEMA and generated behaviours beside it.
 
     A user's first order has an empty sequence; it still tells what people begin with."""
     events: pa.Table
     """All events before the end of the period (EVENT_SCHEMA)."""
     vocabulary: ItemVocabulary
-    text_vectors: npt.NDArray[np.float32]
-    """[num_items, 384], in the order of the vocabulary."""
+    text_vectors: Floats
+    """[num_items, 384], in the order of the vocabulary, with what agents found out."""
+    plain_text_vectors: Floats
+    """[num_items, 384] without it."""
 
 
 def build_training_set(
-    home: Home, before_ms: int | None = None, progress: Progress | None = None
+    home: Home,
+    ranker: RankerSettings,
+    before_ms: int | None = None,
+    progress: Progress | None = None,
 ) -> TrainingSet:
     """Join orders with the features of their time, and encode the catalogue's texts.
 
     Raises ValueError when there is no order to learn from.
     """
     features = Features.open(home.features)
+    events, orders = orders_before(home, before_ms)
+    rows = beside(features.training_rows(orders), features.generated_rows(orders))
+    known = texts_of(features.knowledge()) if ranker.use_knowledge else {}
+    vocabulary, plain, texts = _items(features.catalogue(), events, known)
+    encoder = SentenceEncoder(home.text_vectors, num_threads=NUM_THREADS)
+    vectors = encoder.encode([*plain, *texts], progress)
+    return TrainingSet(rows, events, vocabulary, vectors[len(plain) :], vectors[: len(plain)])
+
+
+def orders_before(home: Home, before_ms: int | None) -> tuple[pa.Table, pa.Table]:
+    """All events before a moment, and the orders among them; ValueError when there is none."""
     events = EventArchive(home.events).read(before_ms)
     orders = orders_of(events)
     if not orders.num_rows:
@@ -54,16 +75,25 @@ def build_training_set(
             "there are no purchases to train on yet: send events first, "
             "e.g. `reaseq replay --events FILE` while the system is up"
         )
-    vocabulary, texts = _items(features.catalogue(), events)
-    vectors = SentenceEncoder(home.text_vectors, num_threads=NUM_THREADS).encode(texts, progress)
-    return TrainingSet(features.training_rows(orders), events, vocabulary, vectors)
+    return events, orders
 
 
-def _items(catalogue: pa.Table, events: pa.Table) -> tuple[ItemVocabulary, list[str]]:
-    """All items of the catalogue and the log with their texts; one without a title is its id."""
-    titles = dict.fromkeys(pc.unique(events["item_id"]).to_pylist(), "")
-    for item in catalogue.to_pylist():
-        described = [item["title"], item["description"]]
-        titles[item["item_id"]] = ". ".join(filter(None, described))
-    item_ids = sorted(titles)
-    return ItemVocabulary(item_ids), [titles[item_id] or item_id for item_id in item_ids]
+def all_items(catalogue: pa.Table, events: pa.Table) -> ItemVocabulary:
+    """Every item of the catalogue and of the log."""
+    described, met = catalogue["item_id"].to_pylist(), pc.unique(events["item_id"]).to_pylist()
+    return ItemVocabulary(sorted({*described, *met}))
+
+
+def _items(
+    catalogue: pa.Table, events: pa.Table, known: dict[str, str]
+) -> tuple[ItemVocabulary, list[str], list[str]]:
+    """The items with their texts, plain and with what is known of them."""
+    vocabulary = all_items(catalogue, events)
+    described = {item["item_id"]: item for item in catalogue.to_pylist()}
+    plain, texts = [], []
+    for item_id in vocabulary.item_ids:
+        item = described.get(item_id, {"title": "", "description": None})
+        plain.append(item_text(item_id, item["title"], item["description"]))
+        knowledge = known.get(item_id)
+        texts.append(item_text(item_id, item["title"], item["description"], knowledge))
+    return vocabulary, plain, texts

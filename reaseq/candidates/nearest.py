@@ -58,12 +58,16 @@ class NearestItems:
         with np.load(folder / FILE_NAME) as stored:
             return cls(vocabulary, stored["unit"], int(stored["num_recent"]))
 
+    def most_like(self, vector_D: npt.NDArray[np.float32]) -> str:
+        """The item whose representation is most like a vector."""
+        return self.vocabulary.item_ids[int(np.argmax(self._unit_CD @ vector_D))]
+
     def recent(self, sequence: pa.Table) -> npt.NDArray[np.float32]:
         """Unit representations [R, D] of the newest distinct items of the one row of `sequence`."""
         codes = pad_sequences(sequence, self.vocabulary, 100).codes
         if not codes.size:
-            return self._unit_CD[:0]
-        return self._unit_CD[self._recent(codes[0])]
+            return np.zeros((0, self._unit_CD.shape[1]), np.float32)
+        return np.asarray(self._unit_CD[self._recent(codes[0])])
 
     def _recent(self, codes_L: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Rows of the newest distinct items, newest first."""

@@ -44,6 +44,10 @@ class PaddedGenerated(NamedTuple):
     probabilities: Floats
     """[B, G]; 0 where padded."""
 
+    def rows(self, rows: Ints | npt.NDArray[np.bool_] | slice) -> PaddedGenerated:
+        """Some of the users."""
+        return PaddedGenerated(self.codes[rows], self.probabilities[rows])
+
 
 def pad_sequences(
     sequences: pa.Table, vocabulary: ItemVocabulary, num_events: int

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating]
+Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 
@@ -38,12 +39,12 @@ def ranks_against_ties(scores: Floats, rows: Ints, columns: Ints) -> Ints:
     return ranks
 
 
-def hits_at(ranks: Ints, k: int) -> Floats:
+def hits_at(ranks: Ints, k: int) -> Doubles:
     """1 for each target that stands among the first `k`, else 0."""
     return (ranks <= k).astype(np.float64)
 
 
-def gains_at(ranks: Ints, k: int) -> Floats:
+def gains_at(ranks: Ints, k: int) -> Doubles:
     """The discounted gain of each target: [rank <= k] / log2(1 + rank)."""
     return np.asarray((ranks <= k) / np.log2(1.0 + ranks))
 

@@ -73,7 +73,7 @@ def training_data(
     kept = num_labels > 0
     known = PaddedSequences(*(array[kept] for array in sequences))
     lengths = (known.codes > 0).argmax(axis=1)
-    suggested = PaddedGenerated(*(array[kept] for array in generated))
+    suggested = generated.rows(kept)
     lengths = np.where((known.codes > 0).any(axis=1), known.codes.shape[1] - lengths, 0)
     offsets = np.append(0, np.cumsum(num_labels[kept]))
     return TrainingData(known, suggested, lengths, label_times_ms[kept], codes[codes > 0], offsets)

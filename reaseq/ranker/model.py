@@ -101,6 +101,13 @@ class RankerModel(nn.Module):
 
     def forward(self, batch: Batch, candidates_C: Tensor, items_ND: Tensor | None = None) -> Tensor:
         """Logits [B, C] of the candidates' codes. `items_ND` saves computing `items()` again."""
+        logged_BC, generated_BC = self.terms(batch, candidates_C, items_ND)
+        return logged_BC if generated_BC is None else logged_BC + generated_BC
+
+    def terms(
+        self, batch: Batch, candidates_C: Tensor, items_ND: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """What log and generated sequence each add to the logits: [B, C] and [B, C] or None."""
         if items_ND is None:
             items_CD, items_BLD, items_BGD = self._items_of(
                 candidates_C, batch.codes, batch.generated
@@ -108,6 +115,15 @@ class RankerModel(nn.Module):
         else:
             items_CD, items_BLD = items_ND[candidates_C], items_ND[batch.codes]
             items_BGD = items_ND[batch.generated]
+        logged_BC = self._logged(batch, candidates_C, items_CD, items_BLD)
+        if self.generated is None:
+            return logged_BC, None
+        normed = self.norm(items_CD), self.norm(items_BGD)
+        return logged_BC, self.generated(batch, candidates_C, *normed)
+
+    def _logged(
+        self, batch: Batch, candidates_C: Tensor, items_CD: Tensor, items_BLD: Tensor
+    ) -> Tensor:
         padding_BL = batch.codes == 0
         kinds_BL = batch.types * NUM_GAPS + batch.gaps
         events_BLD = self.dropout(
@@ -123,10 +139,6 @@ class RankerModel(nn.Module):
             trends_BKC = batch.trends[:, :, candidates_C]
             weights_BK = self.trend_weight(pooled_BP)
             logits_BC = logits_BC + torch.einsum("bk,bkc->bc", weights_BK, trends_BKC)
-        if self.generated is not None:
-            logits_BC = logits_BC + self.generated(
-                batch, candidates_C, self.norm(items_CD), self.norm(items_BGD)
-            )
         return logits_BC
 
     def _items_of(self, *codes: Tensor) -> list[Tensor]:
@@ -195,8 +207,9 @@ class Generated(nn.Module):
         """Logits [B, C]; the items come normalised."""
         behaviours_BGD = items_BGD + self.chance(batch.chances)
         attended_BC = self.attention(items_CD, behaviours_BGD, batch.chances, batch.generated == 0)
-        repeats_BC: Tensor = self.repeats(batch.generated, batch.chances, candidates_C)
-        return attended_BC + repeats_BC
+        repeats_BC = self.repeats(batch.generated, batch.chances, candidates_C)
+        logits_BC: Tensor = attended_BC + repeats_BC
+        return logits_BC
 
 
 class Repeats(nn.Module):

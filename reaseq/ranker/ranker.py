@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -13,12 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from reaseq.candidates.padded import (
-    PaddedGenerated,
-    PaddedSequences,
-    pad_generated,
-    pad_sequences,
-)
+from reaseq.candidates.padded import PaddedSequences, pad_generated, pad_sequences
 from reaseq.evaluation.orders import orders_of
 from reaseq.ranker.batches import to_batch
 from reaseq.ranker.folder import (
@@ -28,7 +23,7 @@ from reaseq.ranker.folder import (
     load_model,
     save_model,
 )
-from reaseq.ranker.model import RankerModel
+from reaseq.ranker.model import Batch, RankerModel
 from reaseq.ranker.trends import DAY_MS, ItemTrends
 from reaseq.vocabulary import ItemVocabulary
 
@@ -119,24 +114,44 @@ class Ranker:
 
         Code 0, an unknown item, gets -inf. `parts` leaves knowledge or generated behaviours out.
         """
+        return self.score_variants(sequences, at_ms, codes, [parts])[parts]
+
+    def score_variants(
+        self, sequences: pa.Table, at_ms: Ints, codes: Ints, variants: Sequence[Parts]
+    ) -> dict[Parts, Floats]:
+        """`score_candidates` for several choices of parts at once, for hardly more than one."""
         codes = np.asarray(codes, np.int64)
         at_ms = np.asarray(at_ms, np.int64)
         settings = self.manifest.settings
         padded = pad_sequences(sequences, self.vocabulary, settings.num_events)
         generated = pad_generated(sequences, self.vocabulary, settings.num_generated)
-        if not parts.generated:
-            generated = generated._replace(codes=np.zeros_like(generated.codes))
-        items_ND = self._items_ND if parts.knowledge else self._plain_items_ND
-        scores = np.empty((sequences.num_rows, len(codes)), np.float32)
+        shape = (sequences.num_rows, len(codes))
+        scores = {parts: np.empty(shape, np.float32) for parts in variants}
         for start in range(0, sequences.num_rows, _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
             events = PaddedSequences(*(array[rows] for array in padded))
-            behaviours = PaddedGenerated(*(array[rows] for array in generated))
-            batch = to_batch(events, behaviours, at_ms[rows], self._trends_at(at_ms[rows]))
-            with torch.inference_mode():
-                scores[rows] = self._model(batch, torch.from_numpy(codes), items_ND).numpy()
-        scores[:, codes == 0] = -np.inf
+            batch = to_batch(
+                events, generated.rows(rows), at_ms[rows], self._trends_at(at_ms[rows])
+            )
+            for parts, logits in self._score(batch, torch.from_numpy(codes), variants):
+                scores[parts][rows] = logits
+        for values in scores.values():
+            values[:, codes == 0] = -np.inf
         return scores
+
+    def _score(
+        self, batch: Batch, codes: torch.Tensor, variants: Sequence[Parts]
+    ) -> Iterator[tuple[Parts, Floats]]:
+        for knowledge in sorted({parts.knowledge for parts in variants}):
+            items_ND = self._items_ND if knowledge else self._plain_items_ND
+            with torch.inference_mode():
+                logged_BC, generated_BC = self._model.terms(batch, codes, items_ND)
+            for parts in variants:
+                if parts.knowledge == knowledge:
+                    if parts.generated and generated_BC is not None:
+                        yield parts, (logged_BC + generated_BC).numpy()
+                    else:
+                        yield parts, logged_BC.numpy()
 
     def observe(self, events: pa.Table) -> None:
         """Keep the demand for items (`reaseq.ranker.trends`) up to date; weights do not change."""
@@ -156,31 +171,51 @@ class Ranker:
         return np.stack([self._trends.features(int(day)) for day in days])[row_of]
 
 
-class PartialScorer:
-    """A ranker over a given list of items, using only some parts: what a part is worth.
+class RankerScorer:
+    """A ranker over a given list of items: what the evaluation asks for.
 
-    An item outside the ranker's vocabulary scores -inf. It learns when the ranker itself does.
+    An item outside the ranker's vocabulary scores -inf.
     """
 
-    def __init__(self, ranker: Ranker, item_ids: Sequence[str], parts: Parts = BOTH) -> None:
+    def __init__(self, ranker: Ranker, item_ids: Sequence[str]) -> None:
         self.ranker = ranker
         self.item_ids = tuple(item_ids)
-        self._parts = parts
         self._codes = ranker.vocabulary.encode(list(item_ids))
+        self._asked: tuple[Parts, ...] = (BOTH,)
+        self._last: tuple[pa.Table, dict[Parts, Floats]] | None = None
 
     def score(self, sequences: pa.Table, at_ms: Ints) -> Floats:
         """[B, len(item_ids)]; see `reaseq.evaluation.prequential.Scorer`."""
-        return self.ranker.score_candidates(sequences, at_ms, self._codes, self._parts)
-
-
-class RankerScorer(PartialScorer):
-    """A whole ranker over a given list of items: what the evaluation asks for."""
-
-    def without(self, *, knowledge: bool = False, generated: bool = False) -> PartialScorer:
-        """The same ranker with the named parts left out."""
-        parts = Parts(knowledge=not knowledge, generated=not generated)
-        return PartialScorer(self.ranker, self.item_ids, parts)
+        return self.score_variant(BOTH, sequences, at_ms)
 
     def observe(self, events: pa.Table) -> None:
         """See `Ranker.observe`."""
         self.ranker.observe(events)
+        self._last = None
+
+    def variant(self, parts: Parts) -> RankerVariant:
+        """The same ranker, left without some of its parts."""
+        self._asked = tuple(dict.fromkeys((*self._asked, parts)))
+        return RankerVariant(self, parts)
+
+    def score_variant(self, parts: Parts, sequences: pa.Table, at_ms: Ints) -> Floats:
+        """As `score`. All variants are computed when the first one is asked about a table."""
+        if self._last is None or self._last[0] is not sequences:
+            scores = self.ranker.score_variants(sequences, at_ms, self._codes, self._asked)
+            self._last = sequences, scores
+        return self._last[1][parts]
+
+
+class RankerVariant:
+    """A ranker without some of its parts, beside the whole one: what a part is worth.
+
+    It has no `observe`: it learns when the whole one does.
+    """
+
+    def __init__(self, whole: RankerScorer, parts: Parts) -> None:
+        self._whole = whole
+        self._parts = parts
+
+    def score(self, sequences: pa.Table, at_ms: Ints) -> Floats:
+        """[B, len(item_ids)]; see `reaseq.evaluation.prequential.Scorer`."""
+        return self._whole.score_variant(self._parts, sequences, at_ms)

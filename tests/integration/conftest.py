@@ -22,6 +22,7 @@ from streams.broker import start_broker
 from streams.features import Features
 from streams.kafka_log import KafkaLog
 from streams.topics import create_topics
+from tests.integration.shop import Shop, open_shop
 
 
 @pytest.fixture(scope="session")
@@ -58,6 +59,14 @@ def make_settings(kafka: KafkaSettings, ray_session: None) -> Callable[[Path], S
         return settings
 
     return make
+
+
+@pytest.fixture(scope="session")
+def shop(
+    make_settings: Callable[[Path], Settings], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shop]:
+    with open_shop(make_settings(tmp_path_factory.mktemp("shop"))) as running:
+        yield running
 
 
 @pytest.fixture

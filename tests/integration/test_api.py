@@ -2,102 +2,14 @@
 
 from __future__ import annotations
 
-import time
 import uuid
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 
-from ray_apps.backfill import backfill_events
-from ray_apps.home import Home
-from ray_apps.models import Models
-from ray_apps.serving.app import serving
-from ray_apps.system import Foundation, streaming
-from ray_apps.training.train import train_model
-from reaseq.datasets.online_retail import read_online_retail
-from reaseq.settings import Settings
-from streams.codec import item_codec
-from streams.features import Features
 from streams.kafka_log import KafkaLog
-from streams.replay import replay
-
-NUM_USERS = 150
-
-
-class Shop:
-    """A running system with a trained model, and what a client needs."""
-
-    def __init__(self, settings: Settings, url: str, user_id: str) -> None:
-        self.settings = settings
-        self.user_id = user_id
-        self.http = httpx.Client(base_url=url, timeout=30)
-
-    def recommend(self, user_id: str, **params: Any) -> dict[str, Any]:
-        answer = self.http.get(f"/v1/users/{user_id}/recommendations", params=params)
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
-
-    def buy(self, user_id: str, item_ids: list[str]) -> int:
-        now_ms = time.time_ns() // 1_000_000
-        events = [
-            {
-                "user_id": user_id,
-                "item_id": item_id,
-                "event_type": "purchase",
-                "event_time_ms": now_ms,
-            }
-            for item_id in item_ids
-        ]
-        answer = self.http.post("/v1/events", json=events)
-        assert answer.status_code == 202, answer.text
-        assert len(answer.json()["event_ids"]) == len(item_ids)
-        return now_ms
-
-
-@pytest.fixture(scope="module")
-def shop(
-    make_settings: Callable[[Path], Settings], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Shop]:
-    settings = make_settings(tmp_path_factory.mktemp("shop"))
-    settings = settings.model_copy(
-        update={"ranker": settings.ranker.model_copy(update={"num_epochs": 1})}
-    )
-    log = KafkaLog(settings.kafka)
-    data = read_online_retail().of_users(NUM_USERS)
-    file = settings.home / "history.parquet"
-    pq.write_table(data.events, file)
-    with streaming(Foundation(settings, log)) as stream:
-        writer = log.writer()
-        replay(data.items, "item_id", settings.topics.items, item_codec(100_000), writer)
-        writer.close()
-        backfill_events(settings, file)
-        wait_until(
-            lambda: (
-                Features.open(Home(settings.home).features).catalogue().num_rows
-                == data.items.num_rows
-            )
-        )
-        manifest = train_model(settings)
-        Models(Home(settings.home).models).promote(manifest.version)
-        with serving(settings) as url:
-            busiest = pc.mode(data.events["user_id"].dictionary_encode().combine_chunks().indices)
-            code = busiest[0].as_py()["mode"]
-            user_id = pc.unique(data.events["user_id"])[code].as_py()
-            yield Shop(settings, url, user_id)
-        stream.check()
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
+from tests.integration.shop import Shop, wait_until
 
 
 def test_an_event_changes_the_next_recommendation(shop: Shop) -> None:
@@ -202,20 +114,3 @@ def test_wrong_questions_are_refused(shop: Shop) -> None:
     too_many = shop.http.get(path, params={"k": 101})
     assert too_many.status_code == 422
     assert "serve.max_k" in too_many.text
-
-
-def test_a_promotion_reaches_the_running_application(shop: Shop) -> None:
-    """Another process names a new champion; the replica takes it up without a failed request."""
-    models = Models(Home(shop.settings.home).models)
-    folder = models.folder_of("v0001")
-    copy = models.folder_of("v0002")
-    copy.mkdir()
-    for file in folder.iterdir():
-        content = file.read_bytes()
-        if file.name == "manifest.json":
-            content = content.replace(b'"v0001"', b'"v0002"')
-        (copy / file.name).write_bytes(content)
-    models.promote("v0002")
-    wait_until(lambda: shop.recommend(shop.user_id, k=1)["model_version"] == "v0002")
-    models.promote("v0001")
-    wait_until(lambda: shop.recommend(shop.user_id, k=1)["model_version"] == "v0001")

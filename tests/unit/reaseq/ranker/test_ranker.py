@@ -12,7 +12,7 @@ import torch
 from reaseq.ranker.fit import text_by_code
 from reaseq.ranker.folder import MANIFEST_FILE, read_manifest
 from reaseq.ranker.model import RankerModel
-from reaseq.ranker.ranker import Ranker
+from reaseq.ranker.ranker import Parts, Ranker
 from reaseq.ranker.settings import RankerSettings
 from reaseq.schemas import EVENT_SCHEMA, GENERATED_SCHEMA, SEQUENCE_SCHEMA
 from reaseq.sequences.rows import with_generated
@@ -168,12 +168,30 @@ def test_each_part_can_be_left_out(ranker: Ranker) -> None:
     given, bare = whole.score(both, at(both)), whole.score(rows, at(rows))
     np.testing.assert_allclose(given[0], bare[0], atol=1e-6)  # nothing generated for u0
     assert (given[1] != bare[1]).any()
-    without_generated = whole.without(generated=True)
-    np.testing.assert_allclose(without_generated.score(both, at(both)), bare, atol=1e-6)
-    assert (whole.without(knowledge=True).score(both, at(both)) != given).any()
+    variants = {
+        name: whole.variant(parts)
+        for name, parts in {
+            "plain": Parts(knowledge=False, generated=False),
+            "knowledge": Parts(generated=False),
+            "generated": Parts(knowledge=False),
+        }.items()
+    }
+    scores = {name: variant.score(both, at(both)) for name, variant in variants.items()}
+    np.testing.assert_allclose(scores["knowledge"], bare, atol=1e-6)
+    assert (scores["generated"] != given).any()
+    np.testing.assert_allclose(whole.score(both, at(both)), given, atol=1e-6)
+    plain_table = both.select(SEQUENCE_SCHEMA.names)
+    np.testing.assert_allclose(
+        variants["generated"].score(plain_table, at(both)), scores["plain"], atol=1e-6
+    )
 
 
-def test_a_partial_scorer_does_not_learn_twice(ranker: Ranker) -> None:
+def test_a_variant_does_not_learn_twice(ranker: Ranker) -> None:
     """It shares the ranker, which learns once however many look at it."""
     whole = ranker.over(ITEMS.item_ids)
-    assert not hasattr(whole.without(knowledge=True), "observe")
+    variant = whole.variant(Parts(knowledge=False))
+    assert not hasattr(variant, "observe")
+    rows = sequences(["a"])
+    before = variant.score(rows, at(rows))
+    whole.observe(purchase("b", NOW_MS - 86_400_000))
+    assert (variant.score(rows, at(rows)) != before).any()

@@ -1,0 +1,77 @@
+"""What is looked up for the demo's report when everything has happened."""
+
+from __future__ import annotations
+
+import httpx
+
+from ray_apps.demo.report import ShownItem, ShownKnowledge, ShownUser
+from ray_apps.demo.story import Story
+from ray_apps.system import System
+from streams.dead_letters import read_dead_letter
+from streams.features import Features
+from streams.log import LogError, Partition
+
+NUM_SHOWN_USERS = 3
+NUM_SHOWN_ITEMS = 6
+
+
+def dead_letter_reasons(system: System) -> list[str]:
+    """Why each record was set aside."""
+    partitions = system.log.partitions(system.settings.topics.dead_letters)
+    reader = system.log.reader("reaseq-demo")
+    try:
+        reader.assign(dict.fromkeys(partitions, 0))
+        wanted = sum(reader.end_offsets(partitions).values())
+        letters: dict[tuple[Partition, int], str] = {}
+        num_read = 0
+        while num_read < wanted:
+            batches = reader.poll(5.0, 100)
+            if not batches:
+                raise LogError(f"{wanted} dead letters announced, {num_read} came")
+            for record in (record for batch in batches for record in batch.records):
+                letter = read_dead_letter(record)
+                letters[letter.source, letter.offset] = letter.reason
+                num_read += 1
+        return list(letters.values())
+    finally:
+        reader.close()
+
+
+def shown_users(story: Story, system: System, features: Features) -> list[ShownUser]:
+    """The last users of the stream: what they bought, what is generated and recommended now."""
+    users = list(dict.fromkeys(reversed(story.chapters.second["user_id"].to_pylist())))
+    with httpx.Client(base_url=system.url, timeout=30) as client:
+        return [_shown_user(client, user_id, features) for user_id in users[:NUM_SHOWN_USERS]]
+
+
+def _shown_user(client: httpx.Client, user_id: str, features: Features) -> ShownUser:
+    row = features.read_sequences([user_id]).to_pylist()[0]
+    newest = list(dict.fromkeys(reversed(row["item_ids"])))[:NUM_SHOWN_ITEMS]
+    titles = {i["item_id"]: i["title"] for i in features.read_items(newest).to_pylist()}
+    generated = client.get(f"/v1/users/{user_id}/generated")
+    answer = client.get(f"/v1/users/{user_id}/recommendations", params={"k": NUM_SHOWN_ITEMS})
+    return ShownUser(
+        user_id=user_id,
+        bought=[ShownItem(item_id, titles.get(item_id, item_id)) for item_id in newest],
+        generated=_items(generated)[:NUM_SHOWN_ITEMS],
+        recommended=_items(answer),
+    )
+
+
+def _items(answer: httpx.Response) -> list[ShownItem]:
+    if answer.status_code != httpx.codes.OK:
+        return []
+    return [ShownItem(i["item_id"], i["title"] or i["item_id"]) for i in answer.json()["items"]]
+
+
+def knowledge_card(story: Story, features: Features) -> ShownKnowledge | None:
+    """What was found out about the new item, or else about the best seller that was accepted."""
+    known = [row for row in features.knowledge().to_pylist() if row["verdict"] == "accepted"]
+    if not known:
+        return None
+    late = story.chapters.late_item
+    chosen = next((row for row in known if late and row["item_id"] == late["item_id"]), known[0])
+    items = features.read_items([chosen["item_id"]]).to_pylist()
+    title = items[0]["title"] if items else chosen["item_id"]
+    answers = {name: chosen[name] for name in ("what", "who", "when", "where", "why", "with_what")}
+    return ShownKnowledge(chosen["item_id"], title, answers, chosen["model"], chosen["num_tokens"])

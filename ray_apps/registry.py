@@ -1,0 +1,21 @@
+"""The two registered models of an installation: the ranker and the behaviour generator."""
+
+from __future__ import annotations
+
+from ray_apps.home import Home
+from ray_apps.models import Models, sqlite_uri
+from reaseq.settings import Settings
+
+
+def rankers(settings: Settings) -> Models:
+    """The versions of the ranker, with the candidate index beside each."""
+    return Models(Home(settings.home).models, _uri(settings), "reaseq-ranker")
+
+
+def generators(settings: Settings) -> Models:
+    """The versions of the behaviour generator."""
+    return Models(Home(settings.home).generators, _uri(settings), "reaseq-generator")
+
+
+def _uri(settings: Settings) -> str:
+    return settings.registry.uri or sqlite_uri(Home(settings.home).models)

@@ -1,0 +1,1 @@
+"""Language models behind the `TextGenerator` port, and the choice among them."""

@@ -1,0 +1,199 @@
+"""A running system for the tests: small data, small models, a language model that obeys."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+import psutil
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ray_apps.backfill import backfill_events
+from ray_apps.generate import generate_for_all
+from ray_apps.home import Home
+from ray_apps.registry import generators
+from ray_apps.serving.app import serving
+from ray_apps.system import Foundation, streaming
+from ray_apps.training.retrain import retrain
+from ray_apps.training.train_generator import train_generator
+from reaseq.datasets.online_retail import read_online_retail
+from reaseq.knowledge.settings import KnowledgeSettings
+from reaseq.settings import Settings
+from streams.codec import item_codec
+from streams.features import Features
+from streams.kafka_log import KafkaLog
+from streams.replay import replay
+
+NUM_USERS = 150
+
+ANSWER = {
+    "what": "a mug made of stoneware for hot drinks",
+    "who": "people who drink tea at their desk",
+    "when": "at breakfast and in the afternoon",
+    "where": "in the kitchen or at the office",
+    "why": "it keeps a drink warm for longer",
+    "with_what": "a saucer, a spoon and a pot of tea",
+}
+
+
+class LanguageModel:
+    """An OpenAI-compatible endpoint that answers as it is told: `mode` says how."""
+
+    def __init__(self) -> None:
+        self.mode = "well"
+        self.num_asked = 0
+        model = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["Content-Length"]))
+                model.num_asked += 1
+                if model.mode == "slow":
+                    time.sleep(3)
+                status = 500 if model.mode == "down" else 200
+                text = "moo" if model.mode == "nonsense" else json.dumps(ANSWER)
+                body = {
+                    "choices": [{"message": {"content": text}, "finish_reason": "stop"}],
+                    "usage": {"prompt_tokens": 50, "completion_tokens": 40},
+                }
+                sent = json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(sent)))
+                self.end_headers()
+                self.wfile.write(sent)
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Shop:
+    """A running system with trained models, and what a client needs."""
+
+    def __init__(self, settings: Settings, url: str, user_id: str, llm: LanguageModel) -> None:
+        self.settings = settings
+        self.url = url
+        self.user_id = user_id
+        self.llm = llm
+        self.http = httpx.Client(base_url=url, timeout=30)
+
+    def recommend(self, user_id: str, **params: Any) -> dict[str, Any]:
+        answer = self.http.get(f"/v1/users/{user_id}/recommendations", params=params)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def buy(self, user_id: str, item_ids: list[str]) -> int:
+        now_ms = time.time_ns() // 1_000_000
+        events = [
+            {
+                "user_id": user_id,
+                "item_id": item_id,
+                "event_type": "purchase",
+                "event_time_ms": now_ms,
+            }
+            for item_id in item_ids
+        ]
+        answer = self.http.post("/v1/events", json=events)
+        assert answer.status_code == 202, answer.text
+        assert len(answer.json()["event_ids"]) == len(item_ids)
+        return now_ms
+
+    def send_item(self, item_id: str, title: str) -> None:
+        """A new item arrives on its topic."""
+        writer = KafkaLog(self.settings.kafka).writer()
+        item = {"item_id": item_id, "title": title, "event_time_ms": time.time_ns() // 1_000_000}
+        writer.send(self.settings.topics.items, json.dumps(item).encode(), item_id.encode())
+        writer.close()
+
+
+@contextmanager
+def open_shop(settings: Settings) -> Iterator[Shop]:
+    """Everything from the log to the slate, with models that are small but trained."""
+    llm = LanguageModel()
+    settings = _small(settings, llm.url)
+    log = KafkaLog(settings.kafka)
+    data = read_online_retail().of_users(NUM_USERS)
+    file = settings.home / "history.parquet"
+    pq.write_table(data.events, file)
+    try:
+        with streaming(Foundation(settings, log)) as stream:
+            writer = log.writer()
+            replay(data.items, "item_id", settings.topics.items, item_codec(100_000), writer)
+            writer.close()
+            backfill_events(settings, file)
+            features = Features.open(Home(settings.home).features)
+            wait_until(lambda: features.catalogue().num_rows == data.items.num_rows)
+            version = train_generator(settings).version
+            generators(settings).promote(version)
+            generate_for_all(settings, version, lambda done, total: None)
+            retrain(settings)
+            with serving(settings) as url:
+                users = data.events["user_id"].dictionary_encode().combine_chunks()
+                busiest = users.dictionary[pc.mode(users.indices)[0].as_py()["mode"]].as_py()
+                yield Shop(settings, url, busiest, llm)
+            stream.check()
+    finally:
+        llm.close()
+
+
+def _small(settings: Settings, url: str) -> Settings:
+    return settings.model_copy(
+        update={
+            "ranker": settings.ranker.model_copy(update={"num_epochs": 1}),
+            "generator": settings.generator.model_copy(
+                update={
+                    "num_epochs": 1,
+                    "dimension": 32,
+                    "num_layers": 1,
+                    "num_heads": 2,
+                    "min_new_events": 2,
+                    "timeout_s": 2.0,
+                }
+            ),
+            "knowledge": KnowledgeSettings(
+                source="endpoint",
+                model="told-what-to-say",
+                base_url=url,
+                num_best_sellers=3,
+                timeout_s=1.0,
+            ),
+        }
+    )
+
+
+def replica_of(deployment: str, shop: Shop) -> psutil.Process:
+    """The process of a deployment's replica, found by the title that Ray gives it."""
+    ours = psutil.Process(os.getpid()).children(recursive=True)
+    found = [p for p in ours if f"ServeReplica:reaseq:{deployment}" in " ".join(p.cmdline())]
+    assert found, f"no replica of {deployment} among {len(ours)} processes"
+    return found[0]
+
+
+def kill(process: psutil.Process) -> None:
+    """As the kernel would when memory runs out."""
+    process.send_signal(signal.SIGKILL)
+    process.wait(10)
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)

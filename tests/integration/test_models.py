@@ -1,0 +1,101 @@
+"""Champions change while requests run: promotion, refusal, rollback."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+
+from ray_apps.registry import rankers
+from ray_apps.training.retrain import retrain
+from tests.integration.shop import Shop, wait_until
+
+END_OF_HISTORY_MS = 1_323_475_200_000
+"""2011-12-10, after the last event of the data; the tests' own purchases are of today."""
+
+
+class Load:
+    """Requests one after the other in some threads, with what went wrong."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.num_answered = 0
+        self.versions: set[str | None] = set()
+        self.failures: list[str] = []
+        self._shop = shop
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(4)]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def _run(self) -> None:
+        with httpx.Client(base_url=self._shop.url, timeout=30) as client:
+            while not self._stop.is_set():
+                answer = client.get(f"/v1/users/{self._shop.user_id}/recommendations")
+                if answer.status_code != 200 or not answer.json()["items"]:
+                    self.failures.append(answer.text)
+                    continue
+                self.num_answered += 1
+                self.versions.add(answer.json()["model_version"])
+
+
+@contextmanager
+def load_on(shop: Shop) -> Iterator[Load]:
+    load = Load(shop)
+    load.start()
+    try:
+        yield load
+    finally:
+        load.stop()
+
+
+def a_copy(shop: Shop) -> str:
+    """Another version with the same weights, complete in the registry."""
+    models = rankers(shop.settings)
+    version = models.reserve()
+    shutil.copytree(models.folder_of("v0001"), models.folder_of(version))
+    manifest = models.folder_of(version) / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"v0001"', f'"{version}"'))
+    models.complete(version, {"trained_up_to_ms": "1"})
+    return version
+
+
+def serving(shop: Shop) -> str | None:
+    version: str | None = shop.recommend(shop.user_id, k=1)["model_version"]
+    return version
+
+
+def test_a_swap_and_a_rollback_under_load_fail_no_request(shop: Shop) -> None:
+    """The replica loads the new champion beside the old one; every request gets a slate."""
+    version = a_copy(shop)
+    with load_on(shop) as load:
+        wait_until(lambda: load.num_answered > 10)
+        rankers(shop.settings).promote(version, "a test")
+        wait_until(lambda: serving(shop) == version)
+        assert rankers(shop.settings).rollback() == "v0001"
+        wait_until(lambda: serving(shop) == "v0001")
+    assert load.failures == []
+    assert load.versions == {"v0001", version}
+
+
+def test_a_challenger_that_loses_is_refused_and_recorded(shop: Shop) -> None:
+    """It was hardly trained: the champion stays, and the registry says by how much it won."""
+    lazy = shop.settings.ranker.model_copy(update={"learning_rate": 1e-9, "num_epochs": 1})
+    settings = shop.settings.model_copy(update={"ranker": lazy})
+    outcome = retrain(settings, end_ms=END_OF_HISTORY_MS)
+    assert not outcome.promoted
+    models = rankers(shop.settings)
+    assert models.champion == "v0001"
+    entry = next(e for e in models.list() if e.version == outcome.challenger.version)
+    assert entry.verdict == "refused"
+    assert entry.figures["ndcg"] < entry.figures["champion_ndcg"]
+    assert serving(shop) == "v0001"
