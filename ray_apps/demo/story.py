@@ -16,7 +16,7 @@ from ray_apps.backfill import backfill_events
 from ray_apps.demo.chapters import Chapters
 from ray_apps.demo.prequential_stream import PrequentialStream
 from ray_apps.demo.report import GeneratedReport, KnowledgeReport, ModelReport, NewItemReport, day
-from ray_apps.demo.stages import Stage, Stages
+from ray_apps.demo.stages import Stages
 from ray_apps.deployment import APPLICATION
 from ray_apps.generate import generate_for_all
 from ray_apps.home import Home
@@ -288,8 +288,6 @@ def _await_shown(url: str, item_id: str, user_ids: list[str]) -> str | None:
                     return user_id
             time.sleep(POLL_S)
     return None
-
-
 
 
 def _between(chapters: Chapters, after_ms: int, end_ms: int) -> pa.Table:

@@ -128,7 +128,7 @@ class DiffusionGenerator:
     def _generate(self, sequences: pa.Table) -> pa.Table:
         settings = self.manifest.settings
         whole = pad_sequences(sequences, self.vocabulary, np.iinfo(np.int64).max)
-        known = (whole.codes > 0).any(axis=1)
+        known = np.asarray((whole.codes > 0).any(axis=1), np.bool_)
         newest = PaddedSequences(*(array[known, -settings.num_events :] for array in whole))
         with torch.inference_mode():
             filled = sample(

@@ -4,8 +4,8 @@ Features, in the order in which they stand below:
 - an absorbing state: a slot holds an item or MASK, and once it holds an item it keeps it
 - a clean prefix: the logged events are never masked, so the model learns completion
 - an event = its item + what was done + its place counted from the newest + how long before the
-  newest event it was. All of it is in the sequence: the same sequence gives the same answer whenever
-  it is asked for, so an answer holds until the sequence changes
+  newest event it was. All of it is in the sequence: the same sequence gives the same answer
+  whenever it is asked for, so an answer holds until the sequence changes
 - slots are exchangeable: one slot embedding, no order. What comes is a set. All masked slots of a
   row therefore have the same distribution, and it is computed once a row
 - a bidirectional transformer, normalised before each part: events and slots all see each other
@@ -124,13 +124,13 @@ class Layer(nn.Module):
             attn_mask=visible_BT[:, None, None, :],
         )
         attended_BQD = attended_BHQE.transpose(1, 2).flatten(2)
-        answers_BQD = tokens_BTD[:, -num_answers:] + self.dropout(self.out(attended_BQD))
-        answers_BQD = answers_BQD + self.dropout(self.mlp(self.mlp_norm(answers_BQD)))
-        return answers_BQD
+        answers_BQD: Tensor = tokens_BTD[:, -num_answers:] + self.dropout(self.out(attended_BQD))
+        thought_BQD: Tensor = self.dropout(self.mlp(self.mlp_norm(answers_BQD)))
+        return answers_BQD + thought_BQD
 
     def _heads(self, tokens_BTD: Tensor) -> Tensor:
         """[B, H, T, E]."""
-        return tokens_BTD.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+        return tokens_BTD.view(*tokens_BTD.shape[:2], self.num_heads, -1).transpose(1, 2)
 
 
 def _embedding(num: int, width: int) -> nn.Embedding:

@@ -14,6 +14,7 @@ Shape suffixes as in `reaseq.diffusion.model`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -76,7 +77,7 @@ def _allowed(num_items: int, logged: Tensor) -> Tensor:
 def _shares(num_slots: int, num_steps: int) -> list[tuple[int, int]]:
     """The slots that each step fills: as even as can be, never none."""
     ends = np.unique(np.linspace(0, num_slots, num_steps + 1).round().astype(int)).tolist()
-    return list(zip(ends[:-1], ends[1:], strict=True))
+    return list(pairwise(ends))
 
 
 def _choose(

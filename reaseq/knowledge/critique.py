@@ -29,7 +29,28 @@ MAX_ECHOED_ANSWERS = 2
 """One or two phrases may fit an example and this item alike ("in the kitchen")."""
 
 _ADDRESS = re.compile(r"https?:|www\.|\w@\w|\b\w+\.(com|net|org|io|co)\b", re.IGNORECASE)
-_FILLERS = frozenset(["a", "an", "the", "and", "or", "of", "to", "in", "on", "at", "by", "for", "from", "with", "as", "is", "it", "its"])
+_FILLERS = frozenset(
+    [
+        "a",
+        "an",
+        "the",
+        "and",
+        "or",
+        "of",
+        "to",
+        "in",
+        "on",
+        "at",
+        "by",
+        "for",
+        "from",
+        "with",
+        "as",
+        "is",
+        "it",
+        "its",
+    ]
+)
 
 
 def critique(answers: Answers, title: str, examples: Sequence[Answers] = ()) -> str | None:
