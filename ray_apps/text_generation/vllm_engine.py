@@ -96,9 +96,18 @@ class VllmTextGenerator:
         )
         return tokens
 
+    async def check_health(self) -> None:
+        """Raises TextGenerationError when the engine has died: only a new start helps."""
+        try:
+            await self._engine.check_health()
+        except Exception as error:
+            raise TextGenerationError(f"vLLM has died: {_cause(error)}") from error
+
     async def close(self) -> None:
-        """End the engine and its process; calls in flight fail."""
-        await asyncio.to_thread(self._engine.shutdown)
+        """End the engine and its process; no call may follow."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await asyncio.to_thread(engine.shutdown)
 
 
 def _start_engine(model: str | Path, settings: KnowledgeSettings) -> Any:

@@ -130,7 +130,9 @@ class Layer(nn.Module):
 
     def _heads(self, tokens_BTD: Tensor) -> Tensor:
         """[B, H, T, E]."""
-        return tokens_BTD.view(*tokens_BTD.shape[:2], self.num_heads, -1).transpose(1, 2)
+        num_rows, length, width = tokens_BTD.shape
+        shape = num_rows, length, self.num_heads, width // self.num_heads
+        return tokens_BTD.view(shape).transpose(1, 2)
 
 
 def _embedding(num: int, width: int) -> nn.Embedding:

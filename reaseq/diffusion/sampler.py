@@ -84,7 +84,7 @@ def _choose(
     logits_BN: Tensor, num: int, temperature: float, noises: list[np.random.Generator]
 ) -> Tensor:
     """[B, K]: the items for the next `num` slots, numbered from 0."""
-    if temperature > 0:
+    if temperature > 0 and noises:
         gumbel = np.stack([noise.gumbel(size=logits_BN.shape[1]) for noise in noises])
         logits_BN = logits_BN / temperature + torch.from_numpy(gumbel)
     return logits_BN.topk(num, dim=1).indices

@@ -16,18 +16,28 @@ import pyarrow as pa
 
 from reaseq.schemas import KNOWLEDGE_SCHEMA
 
-MAX_ANSWER_LENGTH = 100
+MIN_ANSWER_LENGTH = 3
+MAX_ANSWER_LENGTH = 120
 """In characters: a phrase, not an essay."""
+
+_START = r'[^\x00-\x20\x7f,;:."\\<>{}|`\[\]]'
+_SIGN = r'[^\x00-\x1f\x7f,;:."\\<>{}|`\[\]]'
+PHRASE = f"^{_START}{_SIGN}{{2,69}}$"
+"""One phrase of 3 to 70 characters. Where no comma can follow, a small model comes to an end."""
+PHRASES = f"^{_START}{_SIGN}{{2,37}}(, {_START}{_SIGN}{{2,37}}){{0,2}}$"
+"""One to three short phrases, 3 to 118 characters together."""
 
 QUESTIONS = ("what", "who", "when", "where", "why", "with_what")
 """The answers' names in the order in which they are given: first what it is, the rest follows."""
 
 Verdict = Literal["accepted", "rejected"]
-AnswerText = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ANSWER_LENGTH)]
+AnswerText = Annotated[
+    str, msgspec.Meta(min_length=MIN_ANSWER_LENGTH, max_length=MAX_ANSWER_LENGTH)
+]
 
 
 class Answers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a model has to return: six short phrases and nothing else."""
+    """What a model has to return: six short texts and nothing else."""
 
     what: AnswerText
     who: AnswerText
@@ -38,11 +48,15 @@ class Answers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def answers_schema() -> dict[str, object]:
-    """`Answers` as a JSON schema without references, as structured outputs take it."""
-    phrase = {"type": "string", "minLength": 1, "maxLength": MAX_ANSWER_LENGTH}
+    """What a model is held to, stricter than `Answers`: the form of phrases, bounded in length.
+
+    The bounds are in the patterns, because not every grammar takes both. An endpoint that ignores
+    patterns does no harm: what it returns has to fit `Answers` all the same.
+    """
+    patterns = {question: PHRASE for question in QUESTIONS} | {"with_what": PHRASES}
     return {
         "type": "object",
-        "properties": {question: dict(phrase) for question in QUESTIONS},
+        "properties": {name: {"type": "string", "pattern": p} for name, p in patterns.items()},
         "required": list(QUESTIONS),
         "additionalProperties": False,
     }

@@ -37,6 +37,8 @@ class KnowledgeSettings(BaseModel):
     """Longest answer. Too few cut it off, and a cut answer is rejected."""
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
     """0 takes the likeliest token: the same item gets the same answer."""
+    frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.2
+    """Makes a word less likely each time it is said: small models run in circles without."""
     timeout_s: Positive = 60.0
     """A call that has not ended by then has failed; the item is tried again later."""
 
