@@ -42,7 +42,8 @@ class EndpointTextGenerator:
 
     def __init__(self, settings: KnowledgeSettings) -> None:
         """Connects at the first call. `settings` names `base_url` and `model`."""
-        assert settings.base_url and settings.model
+        assert settings.base_url
+        assert settings.model
         self._settings = settings
         self._model = settings.model
         self._url = settings.base_url.rstrip("/") + "/chat/completions"

@@ -75,7 +75,7 @@ class VllmTextGenerator:
             temperature=self._settings.temperature,
             max_tokens=self._settings.max_tokens,
             structured_outputs=StructuredOutputsParams(json=json.dumps(schema)),
-            frequency_penalty=float(os.environ.get("FP", "0")),
+            frequency_penalty=self._settings.frequency_penalty,
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
         tokens = {"prompt_token_ids": self._tokens(prompt)}
@@ -124,7 +124,7 @@ def _start_engine(model: str | Path, settings: KnowledgeSettings) -> Any:
         kv_cache_memory_bytes=int(kv_cache_gib * _GIB) if kv_cache_gib else None,
         gpu_memory_utilization=settings.gpu_memory_share,
         # Compiling the model takes longer than two dozen items.
-        dtype=os.environ.get("DT", "auto"),
+        dtype=_cpu_number_type() if is_cpu else "auto",
         enforce_eager=is_cpu,
         # Prompts differ only in their last line.
         enable_prefix_caching=True,
@@ -136,7 +136,7 @@ def _start_engine(model: str | Path, settings: KnowledgeSettings) -> Any:
     return AsyncLLM.from_engine_args(arguments)
 
 
-def _number_type() -> str:
+def _cpu_number_type() -> str:
     """Half precision is emulated, four times slower, on a CPU without instructions for it."""
     import torch
 

@@ -53,7 +53,7 @@ def answers_schema() -> dict[str, object]:
     The bounds are in the patterns, because not every grammar takes both. An endpoint that ignores
     patterns does no harm: what it returns has to fit `Answers` all the same.
     """
-    patterns = {question: PHRASE for question in QUESTIONS} | {"with_what": PHRASES}
+    patterns = dict.fromkeys(QUESTIONS, PHRASE) | {"with_what": PHRASES}
     return {
         "type": "object",
         "properties": {name: {"type": "string", "pattern": p} for name, p in patterns.items()},

@@ -12,7 +12,6 @@ from pydantic import SecretStr
 from ray.serve.schema import ServeDeploySchema
 
 from ray_apps.deployment import (
-    APPLICATION,
     BUILDER,
     application_args,
     serve_config,
@@ -143,12 +142,4 @@ def test_the_config_names_the_builder_and_the_application_that_there_are() -> No
     assert found.origin
     tree = ast.parse(Path(found.origin).read_text())
     functions = {n.name for n in tree.body if isinstance(n, ast.FunctionDef)}
-    constants = {
-        target.id: ast.literal_eval(n.value)
-        for n in tree.body
-        if isinstance(n, ast.Assign) and isinstance(n.value, ast.Constant)
-        for target in n.targets
-        if isinstance(target, ast.Name)
-    }
     assert builder in functions
-    assert constants["APPLICATION"] == APPLICATION
