@@ -11,6 +11,10 @@ import pyarrow.compute as pc
 from ray_apps.demo.report import day
 from reaseq.datasets.event_log import EventLog
 from reaseq.events import EventType
+from reaseq.knowledge.plain_text import words
+
+MIN_LIKENESS = 0.5
+"""Shared words of two titles that make one resemble the other, as colours of one article do."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,9 @@ class Chapters:
     first: pa.Table
     second: pa.Table
     late_item: dict[str, Any] | None
-    """An item (ITEM_SCHEMA) first sold in the second half: it joins the catalogue just before."""
+    """An item (ITEM_SCHEMA) first sold in the second half: it joins the catalogue just before.
+
+    None where the log has no such item like one that is known."""
 
     @classmethod
     def of(cls, log: EventLog, split_ms: int) -> Chapters:
@@ -60,12 +66,31 @@ class Chapters:
 def _best_selling_newcomer(
     log: EventLog, before: pa.Table, second: pa.Table
 ) -> dict[str, Any] | None:
-    """Of the items that nobody touched before the second half, the one most bought in it."""
-    bought = second.filter(pc.equal(second["event_type"], EventType.PURCHASE.value))
-    known = pc.is_in(bought["item_id"], value_set=pc.unique(before["item_id"]))
-    counts = bought.filter(pc.invert(known))["item_id"].value_counts().to_pylist()
+    """Of the items that nobody touched before the second half, the one most bought in it.
+
+    Its title must resemble that of something bought before: what is like nothing has no buyers yet
+    whom one could tell.
+    """
+    known = set(pc.unique(before["item_id"]).to_pylist())
+    counts = _purchases(second).to_pylist()
     items: dict[str, dict[str, Any]] = {i["item_id"]: i for i in log.items.to_pylist()}
+    bought = [items[i]["title"] for i in known if i in items]
     for row in sorted(counts, key=lambda row: (-row["counts"], row["values"])):
-        if row["values"] in items:
-            return items[row["values"]]
+        item_id = row["values"]
+        if item_id in known or item_id not in items:
+            continue
+        if any(_likeness(items[item_id]["title"], title) >= MIN_LIKENESS for title in bought):
+            return items[item_id]
     return None
+
+
+def _purchases(events: pa.Table) -> pa.Array:
+    """How often each item was bought."""
+    bought = events.filter(pc.equal(events["event_type"], EventType.PURCHASE.value))
+    return bought["item_id"].value_counts()
+
+
+def _likeness(one: str, other: str) -> float:
+    """Shared words among all words of two titles (Jaccard)."""
+    ours, theirs = set(words(one)), set(words(other))
+    return len(ours & theirs) / max(len(ours | theirs), 1)

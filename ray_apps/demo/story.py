@@ -266,7 +266,7 @@ class Story:
         nearest = NearestItems.load(folder, vocabulary)
         text = item_text(str(item["item_id"]), str(item["title"]))
         similar = nearest.most_like(SentenceEncoder(num_threads=1).encode([text])[0])
-        past = self.chapters.first
+        past = pa.concat_tables([self.chapters.history, self.chapters.first])
         buyers = past.filter(pc.equal(past["item_id"], similar))["user_id"].to_pylist()
         return list(dict.fromkeys(reversed(buyers)))[:NUM_LIKELY_BUYERS]
 

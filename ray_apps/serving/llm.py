@@ -101,3 +101,6 @@ class LlmHandle:
             raise TextGenerationError(f"no answer in {self._timeout_s:g} s") from None
         except Exception as error:
             raise TextGenerationError(str(error).strip().splitlines()[-1]) from error
+
+    async def close(self) -> None:
+        """Nothing is held: the deployment is Serve's."""

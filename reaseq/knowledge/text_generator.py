@@ -58,6 +58,9 @@ class TextGenerator(Protocol):
         Raises TextGenerationError when there is no text.
         """
 
+    async def close(self) -> None:
+        """Give back what the model holds: processes, connections. No call may follow."""
+
 
 Answer = str | Exception
 """What the fake says; an exception is raised."""
@@ -104,6 +107,9 @@ class ScriptedTextGenerator:
         return Generation(
             answer, num_prompt_tokens, len(answer.split()), time.monotonic() - started
         )
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
 
 def _in_order(answers: Iterable[Answer]) -> Callable[[Prompt], Answer]:
