@@ -12,11 +12,11 @@ Online writes keep the order of a row, `(event time, revision)`, and refuse to g
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from feast import FeatureStore
 from pydantic import SecretStr
 
 from reaseq.events import EventType
@@ -33,6 +33,9 @@ from streams.feature_stores.views import (
     SEQUENCES,
     View,
 )
+
+if TYPE_CHECKING:
+    from feast import FeatureStore
 
 
 class Features:

@@ -41,15 +41,15 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
 
 
 @pytest.fixture(scope="session")
-def make_settings(kafka: KafkaSettings, ray_session: None) -> Callable[[Path], Settings]:
+def make_settings(kafka: KafkaSettings, ray_session: None) -> Callable[..., Settings]:
     """Makes the settings of a system of its own: home folder, topics, feature store."""
 
-    def make(home: Path) -> Settings:
+    def make(home: Path, num_partitions: int = kafka.num_partitions) -> Settings:
         prefix = f"t{uuid.uuid4().hex[:8]}."
         topics = ("events", "items", "impressions", "dead_letters")
         settings = Settings(
             home=home,
-            kafka=kafka,
+            kafka=kafka.model_copy(update={"num_partitions": num_partitions}),
             topics=TopicSettings(**{name: f"{prefix}{name}" for name in topics}),
             stream=StreamSettings(checkpoint_interval_s=0.5),
             serve=ServeSettings(port=0),
@@ -63,12 +63,14 @@ def make_settings(kafka: KafkaSettings, ray_session: None) -> Callable[[Path], S
 
 @pytest.fixture(scope="session")
 def shop(
-    make_settings: Callable[[Path], Settings], tmp_path_factory: pytest.TempPathFactory
+    make_settings: Callable[..., Settings], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Shop]:
-    with open_shop(make_settings(tmp_path_factory.mktemp("shop"))) as running:
+    # Every process costs a start; two partitions are enough for what these tests ask.
+    settings = make_settings(tmp_path_factory.mktemp("shop"), num_partitions=2)
+    with open_shop(settings) as running:
         yield running
 
 
 @pytest.fixture
-def settings(tmp_path: Path, make_settings: Callable[[Path], Settings]) -> Settings:
+def settings(tmp_path: Path, make_settings: Callable[..., Settings]) -> Settings:
     return make_settings(tmp_path)

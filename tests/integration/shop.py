@@ -25,6 +25,7 @@ from ray_apps.serving.app import serving
 from ray_apps.system import Foundation, streaming
 from ray_apps.training.retrain import retrain
 from ray_apps.training.train_generator import train_generator
+from reaseq.datasets.event_log import EventLog
 from reaseq.datasets.online_retail import read_online_retail
 from reaseq.knowledge.settings import KnowledgeSettings
 from reaseq.settings import Settings
@@ -33,7 +34,7 @@ from streams.features import Features
 from streams.kafka_log import KafkaLog
 from streams.replay import replay
 
-NUM_USERS = 150
+NUM_USERS = 60
 
 ANSWER = {
     "what": "a mug made of stoneware for hot drinks",
@@ -129,7 +130,7 @@ def open_shop(settings: Settings) -> Iterator[Shop]:
     llm = LanguageModel()
     settings = _small(settings, llm.url)
     log = KafkaLog(settings.kafka)
-    data = read_online_retail().of_users(NUM_USERS)
+    data = _small_log()
     file = settings.home / "history.parquet"
     pq.write_table(data.events, file)
     try:
@@ -153,9 +154,18 @@ def open_shop(settings: Settings) -> Iterator[Shop]:
         llm.close()
 
 
+def _small_log() -> EventLog:
+    """Some users, and the items that they touched."""
+    log = read_online_retail().of_users(NUM_USERS)
+    touched = pc.is_in(log.items["item_id"], value_set=pc.unique(log.events["item_id"]))
+    return log._replace(items=log.items.filter(touched))
+
+
 def _small(settings: Settings, url: str) -> Settings:
     return settings.model_copy(
         update={
+            "stream": settings.stream.model_copy(update={"num_shards": 1}),
+            "train": settings.train.model_copy(update={"num_workers": 1}),
             "ranker": settings.ranker.model_copy(update={"num_epochs": 1}),
             "generator": settings.generator.model_copy(
                 update={
