@@ -7,9 +7,7 @@ ranker), the answer is still a slate, and it says by name what it fell back on.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,53 +23,19 @@ from reaseq.events import EventType
 from reaseq.ranker.folder import MANIFEST_FILE
 from reaseq.ranker.ranker import Ranker
 from reaseq.schemas import GENERATED_ITEM_IDS, SEQUENCE_SCHEMA
+from reaseq.slate import (
+    NEW,
+    NO_GENERATED,
+    NO_ORDER,
+    NO_RANKER,
+    UNKNOWN_USER,
+    Scene,
+    Slate,
+    SlateItem,
+)
 from reaseq.vocabulary import ItemVocabulary
 
 Ints = npt.NDArray[np.int64]
-
-UNKNOWN_USER = "unknown_user"
-"""Fallback: no event of a known item by this user, so popular items."""
-NO_RANKER = "no_ranker"
-"""Fallback: no model, so popular items."""
-NO_ORDER = "no_order"
-"""Fallback in `post_buy`: the user has bought nothing yet, so candidates as for `guess`."""
-
-NO_GENERATED = "no_generated"
-"""Missing: the ranker reads generated behaviours and there are none for this user (yet)."""
-
-NEW = "new"
-"""The source of an item that arrived after the model was trained."""
-
-
-class Scene(StrEnum):
-    """Where the slate is shown."""
-
-    GUESS = "guess"
-    """The home page: what might this user want now? Things bought before may come again."""
-    POST_BUY = "post_buy"
-    """After a purchase: what goes with the newest order? Its own items are left out."""
-
-
-class SlateItem(NamedTuple):
-    """One item of a slate."""
-
-    item_id: str
-    score: float
-    """The ranker's logit; the popularity where that was the fallback; for a new item how similar it
-    is to what the user has."""
-    sources: tuple[str, ...]
-    """The candidate sources that proposed it: the reason it is here."""
-
-
-class Slate(NamedTuple):
-    """What one request is answered with, best item first."""
-
-    items: tuple[SlateItem, ...]
-    scene: Scene
-    model_version: str | None
-    """None where no model took part."""
-    fallbacks: tuple[str, ...]
-    """Empty when everything went as it should."""
 
 
 class Recommender:

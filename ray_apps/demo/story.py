@@ -31,11 +31,12 @@ from reaseq.candidates.nearest import NearestItems
 from reaseq.candidates.popularity import Popularity
 from reaseq.evaluation.prequential import PrequentialEvaluation, Scorer
 from reaseq.ranker.ranker import Parts, RankerScorer
-from reaseq.recommender import NEW, Recommender
+from reaseq.recommender import Recommender
 from reaseq.representations.item_text import item_text
 from reaseq.representations.text_encoder import SentenceEncoder
 from reaseq.sequences.oracle import mismatched_users, newest_distinct_events
 from reaseq.settings import Settings
+from reaseq.slate import NEW
 from reaseq.vocabulary import ItemVocabulary
 from streams.codec import item_codec
 from streams.features import Features

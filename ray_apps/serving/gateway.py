@@ -34,10 +34,10 @@ from ray_apps.serving.api import (
 )
 from ray_apps.serving.popular import PopularItems
 from reaseq import __version__
-from reaseq.recommender import NO_RANKER, Scene, Slate
 from reaseq.schemas import GENERATED_SCHEMA, SEQUENCE_SCHEMA
 from reaseq.sequences.rows import with_generated
 from reaseq.settings import Settings
+from reaseq.slate import NO_RANKER, Scene, Slate
 from streams.codec import event_codec
 from streams.features import Features
 from streams.kafka_log import KafkaLog

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from ray_apps.home import Home
 from reaseq.events import EventType
-from reaseq.recommender import Scene, Slate, SlateItem
+from reaseq.slate import Scene, Slate, SlateItem
 from streams.event_archive import EventArchive
 
 REFRESH_S = 60.0

@@ -18,8 +18,9 @@ from ray_apps.home import Home
 from ray_apps.registry import rankers
 from ray_apps.serving.new_items import NewItemWatch
 from ray_apps.serving.popular import PopularItems
-from reaseq.recommender import NO_RANKER, Recommender, Scene, Slate
+from reaseq.recommender import Recommender
 from reaseq.settings import Settings
+from reaseq.slate import NO_RANKER, Scene, Slate
 from streams.checkpoints import Checkpoints
 from streams.codec import event_codec
 from streams.event_archive import EventArchive

@@ -17,8 +17,9 @@ from reaseq.ranker.fit import text_by_code
 from reaseq.ranker.model import RankerModel
 from reaseq.ranker.ranker import Ranker
 from reaseq.ranker.settings import RankerSettings
-from reaseq.recommender import Recommender, Slate
+from reaseq.recommender import Recommender
 from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.slate import Slate
 from reaseq.vocabulary import ItemVocabulary
 
 ITEMS = ItemVocabulary(["tea", "cup", "pot", "train", "rail"])
