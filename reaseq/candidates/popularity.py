@@ -68,7 +68,8 @@ class Popularity:
 
     def top(self, num: int) -> Candidates:
         """The `num` most popular items; fewer while fewer have been bought."""
-        return best(self.name, self._counts[1:].astype(np.float32), num)
+        # Not yet as float32: to that, what was bought three years before the newest is nothing.
+        return best(self.name, self._counts[1:], num)
 
     def save(self, folder: Path) -> None:
         """Write `popularity.npz` into an existing folder."""

@@ -36,7 +36,7 @@ class CandidateSource(Protocol):
         ...
 
 
-def best(source: str, scores_C: Floats, num: int) -> Candidates:
+def best(source: str, scores_C: Floats | npt.NDArray[np.float64], num: int) -> Candidates:
     """The `num` highest of `scores_C` (item of code c at c - 1) above 0; equal ones by code."""
     num = min(num, int((scores_C > 0).sum()))
     order = np.argsort(-scores_C, kind="stable")[:num]

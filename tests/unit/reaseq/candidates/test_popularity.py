@@ -89,3 +89,11 @@ def test_a_half_life_of_nothing_is_refused() -> None:
     """Zero would forget everything at once."""
     with pytest.raises(ValueError, match="half_life_days"):
         Popularity(ITEMS, 0.0)
+
+
+def test_what_was_bought_long_ago_still_comes_last() -> None:
+    """After years of silence one purchase does not leave a slate of one item."""
+    popularity = Popularity(ITEMS, half_life_days=7.0)
+    popularity.observe(events_of([("a", "purchase", 0)]))
+    popularity.observe(events_of([("b", "purchase", 15 * 365 * DAY_MS)]))
+    assert ITEMS.decode(popularity.top(3).codes) == ["b", "a"]
