@@ -18,4 +18,5 @@ def generators(settings: Settings) -> Models:
 
 
 def _uri(settings: Settings) -> str:
-    return settings.registry.uri or sqlite_uri(Home(settings.home).models)
+    uri = settings.registry.uri
+    return uri.get_secret_value() if uri else sqlite_uri(Home(settings.home).models)

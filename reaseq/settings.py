@@ -136,8 +136,8 @@ class RetrainSettings(Section):
 class RegistrySettings(Section):
     """The model registry: MLflow's."""
 
-    uri: str | None = None
-    """An MLflow server or database; None: a SQLite file below the home folder."""
+    uri: SecretStr | None = None
+    """An MLflow server or database, often with a password; None: SQLite below the home folder."""
 
 
 class PoolSettings(Section):

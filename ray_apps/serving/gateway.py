@@ -32,6 +32,7 @@ from ray_apps.serving.api import (
     Recommendations,
     RecommendedItem,
 )
+from ray_apps.serving.impressions import ImpressionLog
 from ray_apps.serving.popular import PopularItems
 from reaseq import __version__
 from reaseq.schemas import GENERATED_SCHEMA, SEQUENCE_SCHEMA
@@ -79,7 +80,9 @@ class Gateway:
         self._recommender = recommender
         self._others = others
         self._features = Features.open(home.features)
-        self._writer = KafkaLog(settings.kafka).writer()
+        log = KafkaLog(settings.kafka)
+        self._writer = log.writer()
+        self._impressions = ImpressionLog(log.writer(), settings.topics.impressions)
         self._codec = event_codec(settings.kafka.max_event_bytes)
         self._popular = PopularItems(home)
 
@@ -233,8 +236,7 @@ class Gateway:
             "features": seen,
             **shown.model_dump(),
         }
-        topic = self._settings.topics.impressions
-        self._writer.send(topic, msgspec.json.encode(impression), shown.user_id.encode())
+        self._impressions.put(msgspec.json.encode(impression), shown.user_id.encode())
 
     def _append(self, events: list[EventIn]) -> None:
         for event in events:

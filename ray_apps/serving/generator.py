@@ -37,7 +37,10 @@ class GeneratorReplica:
         self._generator: DiffusionGenerator | None = None
         self.generate.set_max_batch_size(settings.generator.max_batch_size)
         self.generate.set_batch_wait_timeout_s(settings.generator.batch_wait_timeout_s)
-        self._look_for_champion()
+        try:
+            self._look_for_champion()
+        except Exception:
+            logger.exception("the generator starts without a model")
         self._tasks = [asyncio.get_running_loop().create_task(self._watch())]
 
     @serve.batch  # type: ignore[untyped-decorator]

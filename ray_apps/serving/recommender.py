@@ -53,7 +53,11 @@ class RecommenderReplica:
         self._champion: Recommender | None = None
         self._version: str | None = None
         self._newest_event_ms = 0
-        self._take_over(self._load_champion())
+        try:
+            self._take_over(self._load_champion())
+        except Exception:
+            # Popular items until the registry answers; `_follow` tries again.
+            logger.exception("the recommender starts without a model")
         self._tasks = [asyncio.get_running_loop().create_task(self._follow())]
 
     async def recommend(self, sequence: pa.Table, scene: Scene, k: int) -> Slate:

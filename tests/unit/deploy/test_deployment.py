@@ -27,6 +27,7 @@ SECRETS = {
     "REASEQ_KAFKA__SASL_PASSWORD": "hunter2",
     "REASEQ_FEATURES__REDIS_URL": "redis://:hunter3@redis:6379/0",
     "REASEQ_KNOWLEDGE__API_KEY": "hunter4",
+    "REASEQ_REGISTRY__URI": "postgresql://reaseq:hunter5@db/mlflow",
 }
 
 
@@ -42,7 +43,10 @@ def secretive() -> Settings:
     }
     features = {"online": "redis", "redis_url": SECRETS["REASEQ_FEATURES__REDIS_URL"]}
     knowledge = {"api_key": SECRETS["REASEQ_KNOWLEDGE__API_KEY"]}
-    return Settings.model_validate({"kafka": kafka, "features": features, "knowledge": knowledge})
+    registry = {"uri": SECRETS["REASEQ_REGISTRY__URI"]}
+    return Settings.model_validate(
+        {"kafka": kafka, "features": features, "knowledge": knowledge, "registry": registry}
+    )
 
 
 def test_the_committed_config_is_the_one_of_the_committed_settings(cluster: Settings) -> None:
