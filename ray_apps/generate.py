@@ -64,7 +64,9 @@ class _Generate:
     def __init__(self, settings: Settings, version: str, kind: Kind) -> None:
         home = Home(settings.home)
         self._features = Features.open(home.features)
-        self._generator = DiffusionGenerator.load(generators(settings).folder_of(version))
+        self._generator = DiffusionGenerator.load(
+            generators(settings).folder_of(version), device=settings.pools.generator.device
+        )
         self._positions = Positions(
             Checkpoints(home.checkpoints), settings.topics.events, settings.kafka.num_partitions
         )

@@ -126,10 +126,14 @@ class Recommender:
         max_k: int = 100,
         num_new_items: int = 1,
         min_similarity: float = 0.5,
+        device: str = "cpu",
     ) -> Recommender:
-        """Read a model folder with its candidate index. Without a manifest there is no ranker."""
+        """Read a model folder with its candidate index. Without a manifest there is no ranker.
+
+        `device` is where the ranker computes.
+        """
         vocabulary = ItemVocabulary.load(folder)
-        ranker = Ranker.load(folder) if (folder / MANIFEST_FILE).exists() else None
+        ranker = Ranker.load(folder, device) if (folder / MANIFEST_FILE).exists() else None
         sources = (
             CoOccurrence.load(folder, vocabulary),
             NearestItems.load(folder, vocabulary),

@@ -164,18 +164,45 @@ class PoolSettings(Section):
             raise ValueError("num_gpus above 1 must be whole: share one GPU or own some")
         return self
 
+    @property
+    def device(self) -> str:
+        """Where torch computes in this pool: Ray shows a replica the GPUs that it may use."""
+        return "cuda" if self.num_gpus else "cpu"
+
+
+class LlmPoolSettings(PoolSettings):
+    """Text generation: an engine batches many calls."""
+
+    num_cpus: Annotated[float, Field(ge=0)] = 1.0
+    target_ongoing_requests: Annotated[float, Field(gt=0)] = 16.0
+
+
+class GeneratorPoolSettings(PoolSettings):
+    """Behaviour generation: calls wait for each other to be batched."""
+
+    target_ongoing_requests: Annotated[float, Field(gt=0)] = 16.0
+
+
+class RankerPoolSettings(PoolSettings):
+    """Candidates and ranking."""
+
+    target_ongoing_requests: Annotated[float, Field(gt=0)] = 8.0
+
+
+class CpuPoolSettings(PoolSettings):
+    """Everything else: the HTTP gateway and the followers of the log."""
+
+    num_cpus: Annotated[float, Field(ge=0)] = 0.25
+    target_ongoing_requests: Annotated[float, Field(gt=0)] = 32.0
+
 
 class PoolsSettings(Section):
     """The pools by name. Each deployment names the one it runs on."""
 
-    llm: PoolSettings = PoolSettings(num_cpus=1, target_ongoing_requests=16)
-    """Text generation."""
-    generator: PoolSettings = PoolSettings(target_ongoing_requests=16)
-    """Behaviour generation."""
-    ranker: PoolSettings = PoolSettings(target_ongoing_requests=8)
-    """Candidates and ranking."""
-    cpu: PoolSettings = PoolSettings(num_cpus=0.25, target_ongoing_requests=32)
-    """Everything else: the HTTP gateway and the followers of the log."""
+    llm: LlmPoolSettings = LlmPoolSettings()
+    generator: GeneratorPoolSettings = GeneratorPoolSettings()
+    ranker: RankerPoolSettings = RankerPoolSettings()
+    cpu: CpuPoolSettings = CpuPoolSettings()
 
 
 class ServeSettings(Section):

@@ -34,6 +34,7 @@ class GeneratorReplica:
         # Whole batches in one thread each: with more, replicas on one machine fight for its cores.
         torch.set_num_threads(1)
         self._models = generators(settings)
+        self._device = settings.pools.generator.device
         self._generator: DiffusionGenerator | None = None
         self.generate.set_max_batch_size(settings.generator.max_batch_size)
         self.generate.set_batch_wait_timeout_s(settings.generator.batch_wait_timeout_s)
@@ -76,4 +77,6 @@ class GeneratorReplica:
         version = self._models.champion
         held = self._generator.version if self._generator else None
         if version is not None and version != held:
-            self._generator = DiffusionGenerator.load(self._models.folder_of(version))
+            self._generator = DiffusionGenerator.load(
+                self._models.folder_of(version), device=self._device
+            )

@@ -94,6 +94,7 @@ class RecommenderReplica:
         serve = self._settings.serve
         recommender = Recommender.load(
             self._models.folder_of(version),
+            device=self._settings.pools.ranker.device,
             max_k=serve.max_k,
             num_new_items=serve.num_new_items,
             min_similarity=serve.min_similarity,

@@ -132,7 +132,8 @@ def _resume_state() -> FitState | None:
 
 
 def _read_state(folder: Path) -> FitState:
-    state: FitState = torch.load(folder / STATE_FILE, weights_only=True)
+    # Trained on a GPU, it may be read where there is none.
+    state: FitState = torch.load(folder / STATE_FILE, weights_only=True, map_location="cpu")
     return state
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 from reaseq.diffusion.batches import DiffusionData, diffusion_data, draw_masks, epoch_batches
 from reaseq.diffusion.model import BehaviourDiffusion
 from reaseq.diffusion.settings import GeneratorSettings
+from reaseq.ranker.device import device_of, on_device
 from reaseq.ranker.fit import EpochReport, FitState, Worker
 from reaseq.ranker.trends import DAY_MS
 from reaseq.vocabulary import ItemVocabulary
@@ -75,6 +77,7 @@ class _Training:
         self.num_steps = worker.num_steps or math.ceil(len(data) / settings.batch_size)
         self.model = model
         self.wrapped = worker.wrap(model)
+        self.device = device_of(model)
         self.optimizer = torch.optim.AdamW(
             model.parameters(),
             lr=settings.learning_rate,
@@ -127,17 +130,20 @@ class _Training:
     def _step(self, rows: Ints, rng: np.random.Generator) -> float:
         """One step of the optimiser; returns the weighted sum of the rows' losses."""
         slots, masked = draw_masks(self.data.slots(rows, self.settings.num_generated, rng), rng)
-        slots_BS, masked_BS = torch.from_numpy(slots), torch.from_numpy(masked)
+        slots_BS, masked_BS = self._tensor(slots), self._tensor(masked)
         masked_slots_BS = slots_BS.masked_fill(masked_BS, self.model.mask_code)
-        logits_BN = self.wrapped(self.data.context(rows), masked_slots_BS)
+        logits_BN = self.wrapped(on_device(self.data.context(rows), self.device), masked_slots_BS)
         losses_B = completion_losses(logits_BN, slots_BS, masked_BS)
-        total = (torch.from_numpy(self.weights_N[rows]) * losses_B).sum()
+        total = (self._tensor(self.weights_N[rows]) * losses_B).sum()
         self.optimizer.zero_grad()
         torch.autograd.backward(total / self.settings.batch_size)
         nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.max_gradient_norm)
         self.optimizer.step()
         self.schedule.step()
         return float(total.detach())
+
+    def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
 
 
 def completion_losses(logits_BN: Tensor, slots_BS: Tensor, masked_BS: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from reaseq.diffusion.folder import (
 )
 from reaseq.diffusion.model import BehaviourDiffusion
 from reaseq.diffusion.sampler import Filled, sample
+from reaseq.ranker.device import on_device
 from reaseq.ranker.folder import library_versions
 from reaseq.sequences.hashing import hash64
 from reaseq.vocabulary import ItemVocabulary
@@ -68,13 +69,17 @@ class BehaviourModel(Protocol):
 class DiffusionGenerator:
     """The native `BehaviourModel`. Its answers rest on the sequences alone and not on `at_ms`."""
 
-    def __init__(self, stored: StoredGenerator, seed: int = 0) -> None:
-        """`seed` matters only where the settings ask for a temperature above 0."""
+    def __init__(self, stored: StoredGenerator, seed: int = 0, device: str = "cpu") -> None:
+        """`seed` matters only where the settings ask for a temperature above 0.
+
+        `device` is where it computes: `cpu`, `cuda`, `cuda:1` …
+        """
         self.manifest: GeneratorManifest = stored.manifest
         self.vocabulary: ItemVocabulary = stored.vocabulary
         self.seed = seed
         self._stored = stored
-        self._model = stored.model.eval()
+        self._model = stored.model.eval().to(device)
+        self._device = torch.device(device)
 
     @classmethod
     def of(
@@ -100,9 +105,9 @@ class DiffusionGenerator:
         return cls(StoredGenerator(manifest, model, vocabulary), seed)
 
     @classmethod
-    def load(cls, folder: Path, seed: int = 0) -> DiffusionGenerator:
+    def load(cls, folder: Path, seed: int = 0, device: str = "cpu") -> DiffusionGenerator:
         """Read a model folder. Raises ValueError when it holds no complete generator."""
-        return cls(load_generator(folder), seed)
+        return cls(load_generator(folder), seed, device)
 
     def save(self, folder: Path) -> None:
         """Write the model folder."""
@@ -133,7 +138,7 @@ class DiffusionGenerator:
         with torch.inference_mode():
             filled = sample(
                 self._model,
-                to_context(newest),
+                on_device(to_context(newest), self._device),
                 whole.codes[known],
                 self._seeds(sequences.filter(pa.array(known))),
                 num_steps=settings.num_denoising_steps,
@@ -151,7 +156,8 @@ class DiffusionGenerator:
     def _answer(
         self, user_ids: pa.ChunkedArray, known: npt.NDArray[np.bool_], filled: Filled
     ) -> pa.Table:
-        codes, probabilities = filled.codes.numpy(), filled.probabilities.double().numpy()
+        codes = filled.codes.cpu().numpy()
+        probabilities = filled.probabilities.double().cpu().numpy()
         lengths = np.zeros(len(known), np.int64)
         lengths[known] = (codes > 0).sum(axis=1)
         offsets = pa.array(np.append(0, np.cumsum(lengths)), pa.int32())

@@ -50,11 +50,11 @@ def sample(
     `logged` [B, any] holds the codes that must not come, 0 counts for nothing; `seeds` has a few
     numbers for each row from which its noise is made.
     """
-    num_rows = len(context.codes)
+    num_rows, device = len(context.codes), context.codes.device
     num_slots = min(model.settings.num_generated, model.num_items)
-    slots_BS = torch.full((num_rows, num_slots), model.mask_code)
-    probabilities_BS = torch.zeros(num_rows, num_slots)
-    allowed_BN = _allowed(model.num_items, torch.from_numpy(logged))
+    slots_BS = torch.full((num_rows, num_slots), model.mask_code, device=device)
+    probabilities_BS = torch.zeros(num_rows, num_slots, device=device)
+    allowed_BN = _allowed(model.num_items, torch.from_numpy(logged).to(device))
     noises = [np.random.default_rng(list(seed)) for seed in seeds]
     for start, end in _shares(num_slots, num_steps):
         logits_BN = model(context, slots_BS).masked_fill(~allowed_BN, -torch.inf)
@@ -70,7 +70,7 @@ def sample(
 
 def _allowed(num_items: int, logged: Tensor) -> Tensor:
     """[B, N]: the items that a row does not hold yet."""
-    allowed = torch.ones(len(logged), num_items + 1, dtype=torch.bool)
+    allowed = torch.ones(len(logged), num_items + 1, dtype=torch.bool, device=logged.device)
     return allowed.scatter_(1, logged, False)[:, 1:]
 
 
@@ -86,5 +86,5 @@ def _choose(
     """[B, K]: the items for the next `num` slots, numbered from 0."""
     if temperature > 0 and noises:
         gumbel = np.stack([noise.gumbel(size=logits_BN.shape[1]) for noise in noises])
-        logits_BN = logits_BN / temperature + torch.from_numpy(gumbel)
+        logits_BN = logits_BN / temperature + torch.from_numpy(gumbel).to(logits_BN.device)
     return logits_BN.topk(num, dim=1).indices

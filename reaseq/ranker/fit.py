@@ -25,6 +25,7 @@ from reaseq.ranker.batches import (
     training_data,
     trend_history,
 )
+from reaseq.ranker.device import device_of, on_device
 from reaseq.ranker.model import RankerModel
 from reaseq.ranker.settings import RankerSettings
 from reaseq.ranker.trends import DAY_MS, ItemTrends, TrendHistory
@@ -125,6 +126,7 @@ class _Training:
         self.num_steps = worker.num_steps or math.ceil(len(data) / settings.batch_size)
         self.model = model
         self.wrapped = worker.wrap(model)
+        self.device = device_of(model)
         self.optimizer = torch.optim.AdamW(
             model.parameters(),
             lr=settings.learning_rate,
@@ -187,11 +189,11 @@ class _Training:
             self.data.generated.probabilities[rows],
         )
         batch = to_batch(sequences, generated, times_ms, self.trends.at(times_ms // DAY_MS))
-        logits_BC = self.wrapped(batch, torch.from_numpy(candidates))
-        columns = torch.from_numpy(np.searchsorted(candidates, codes))
-        log_inclusion_C = self.log_inclusion_N[torch.from_numpy(candidates)]
-        weights = torch.from_numpy(self.weights_N[rows][position])
-        losses = label_losses(logits_BC, torch.from_numpy(position), columns, log_inclusion_C)
+        logits_BC = self.wrapped(on_device(batch, self.device), self._tensor(candidates))
+        columns = self._tensor(np.searchsorted(candidates, codes))
+        log_inclusion_C = self._tensor(self.log_inclusion_N[candidates])
+        weights = self._tensor(self.weights_N[rows][position])
+        losses = label_losses(logits_BC, self._tensor(position), columns, log_inclusion_C)
         total = (weights * losses).sum()
         self.optimizer.zero_grad()
         torch.autograd.backward(total / self.settings.batch_size)
@@ -199,6 +201,9 @@ class _Training:
         self.optimizer.step()
         self.schedule.step()
         return float(total.detach()), float(weights.sum())
+
+    def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
 
     def _num_negatives(self) -> int:
         return min(self.settings.num_negatives, self.model.id.num_embeddings - 1)
@@ -236,9 +241,9 @@ def _example_weights(data: TrainingData, settings: RankerSettings) -> Floats:
     return np.asarray(weights * len(data) / (weights * num_labels).sum(), np.float32)
 
 
-def _log_inclusion(data: TrainingData, settings: RankerSettings, num_codes: int) -> Tensor:
+def _log_inclusion(data: TrainingData, settings: RankerSettings, num_codes: int) -> Floats:
     """log of the chance that an item is a batch's candidate: drawn, or a label of some order."""
     share = np.bincount(data.label_codes, minlength=num_codes) / len(data)
     drawn = min(1.0, settings.num_negatives / (num_codes - 1))
     missed = (1 - drawn) * (1 - np.minimum(share, 1.0)) ** settings.batch_size
-    return torch.from_numpy(np.log(np.maximum(1 - missed, 1e-9)).astype(np.float32))
+    return np.asarray(np.log(np.maximum(1 - missed, 1e-9)), np.float32)

@@ -16,6 +16,7 @@ import torch
 from reaseq.candidates.padded import PaddedSequences, pad_generated, pad_sequences
 from reaseq.evaluation.orders import orders_of
 from reaseq.ranker.batches import to_batch
+from reaseq.ranker.device import on_device
 from reaseq.ranker.folder import (
     ModelManifest,
     StoredModel,
@@ -47,15 +48,17 @@ _ROWS_AT_ONCE = 16
 class Ranker:
     """Scores items for user sequences. Not for use from several threads at once."""
 
-    def __init__(self, stored: StoredModel) -> None:
+    def __init__(self, stored: StoredModel, device: str = "cpu") -> None:
+        """`device` is where it computes: `cpu`, `cuda`, `cuda:1` …"""
         self.manifest: ModelManifest = stored.manifest
         self.vocabulary: ItemVocabulary = stored.vocabulary
         self._stored = stored
-        self._model = stored.model.eval()
+        self._model = stored.model.eval().to(device)
+        self._device = torch.device(device)
         self._trends = stored.trends
         with torch.inference_mode():
             self._items_ND = self._model.items()
-            self._plain_items_ND = self._model.items(stored.plain_text)
+            self._plain_items_ND = self._model.items(stored.plain_text.to(device))
 
     @classmethod
     def of(
@@ -85,9 +88,9 @@ class Ranker:
         return cls(StoredModel(manifest, model, vocabulary, trends, model.text))
 
     @classmethod
-    def load(cls, folder: Path) -> Ranker:
+    def load(cls, folder: Path, device: str = "cpu") -> Ranker:
         """Read a model folder. Raises ValueError when it holds no complete model."""
-        return cls(load_model(folder))
+        return cls(load_model(folder), device)
 
     def save(self, folder: Path) -> None:
         """Write the model folder, with the trends as they stand now."""
@@ -142,6 +145,7 @@ class Ranker:
     def _score(
         self, batch: Batch, codes: torch.Tensor, variants: Sequence[Parts]
     ) -> Iterator[tuple[Parts, Floats]]:
+        batch, codes = on_device(batch, self._device), codes.to(self._device)
         for knowledge in sorted({parts.knowledge for parts in variants}):
             items_ND = self._items_ND if knowledge else self._plain_items_ND
             with torch.inference_mode():
@@ -149,9 +153,9 @@ class Ranker:
             for parts in variants:
                 if parts.knowledge == knowledge:
                     if parts.generated and generated_BC is not None:
-                        yield parts, (logged_BC + generated_BC).numpy()
+                        yield parts, (logged_BC + generated_BC).cpu().numpy()
                     else:
-                        yield parts, logged_BC.numpy()
+                        yield parts, logged_BC.cpu().numpy()
 
     def observe(self, events: pa.Table) -> None:
         """Keep the demand for items (`reaseq.ranker.trends`) up to date; weights do not change."""
