@@ -72,11 +72,12 @@ def test_the_application_gets_the_settings_that_made_the_config(cluster: Setting
     assert "num_negatives" not in str(args)
 
 
-def test_a_pool_set_back_to_plain_values_stays_so() -> None:
-    """A pool that equals its class but not its own default is not lost on the way."""
-    settings = Settings.model_validate({"pools": {"llm": {}}})
-    assert settings.pools.llm != Settings().pools.llm
-    assert Settings.model_validate(application_args(settings)) == settings
+def test_a_pool_of_which_one_value_is_set_keeps_the_others_of_its_kind() -> None:
+    """Who gives the language model a GPU has not said how many requests it takes at once."""
+    settings = Settings.model_validate({"pools": {"llm": {"num_gpus": 1}}})
+    assert settings.pools.llm.target_ongoing_requests == 16
+    assert settings.pools.llm.device == "cuda"
+    assert application_args(settings)["pools"] == {"llm": {"num_gpus": 1.0}}
 
 
 def test_each_deployment_has_the_options_of_its_pool(cluster: Settings) -> None:

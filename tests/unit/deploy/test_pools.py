@@ -9,7 +9,7 @@ from ray import serve
 from ray.serve.schema import DeploymentSchema
 
 from ray_apps.serving.pools import ALWAYS_ONE, DEPLOYMENT_POOLS, deployments, options
-from reaseq.settings import PoolSettings, PoolsSettings, Settings
+from reaseq.settings import PoolsSettings, Settings
 
 KINDS = ("llm", "generator", "ranker", "cpu")
 NAMES = sorted(DEPLOYMENT_POOLS)
@@ -20,23 +20,23 @@ def with_pool(name: str, **values: object) -> Settings:
 
 
 @st.composite
-def pools(draw: st.DrawFn) -> PoolSettings:
+def pools(draw: st.DrawFn) -> dict[str, object]:
     least = draw(st.integers(0, 4))
-    return PoolSettings(
-        num_cpus=draw(st.sampled_from([0, 0.25, 1, 4])),
-        num_gpus=draw(st.sampled_from([0, 0.125, 0.5, 1, 2])),
-        resources=draw(st.sampled_from([{}, {"llm": 1}])),
-        node_labels=draw(st.sampled_from([{}, {"reaseq.io/nodes": "llm"}])),
-        min_replicas=least,
-        max_replicas=draw(st.integers(max(1, least), 8)),
-        target_ongoing_requests=draw(st.sampled_from([0.5, 2, 16])),
-    )
+    return {
+        "num_cpus": draw(st.sampled_from([0, 0.25, 1, 4])),
+        "num_gpus": draw(st.sampled_from([0, 0.125, 0.5, 1, 2])),
+        "resources": draw(st.sampled_from([{}, {"llm": 1}])),
+        "node_labels": draw(st.sampled_from([{}, {"reaseq.io/nodes": "llm"}])),
+        "min_replicas": least,
+        "max_replicas": draw(st.integers(max(1, least), 8)),
+        "target_ongoing_requests": draw(st.sampled_from([0.5, 2, 16])),
+    }
 
 
-@given(st.builds(PoolsSettings, **dict.fromkeys(KINDS, pools())), st.sampled_from(NAMES))
-def test_serve_takes_the_options_of_every_pool(found: PoolsSettings, name: str) -> None:
+@given(st.fixed_dictionaries(dict.fromkeys(KINDS, pools())), st.sampled_from(NAMES))
+def test_serve_takes_the_options_of_every_pool(found: dict[str, object], name: str) -> None:
     """Whatever the settings allow, Serve allows too, in a config file and in the code."""
-    told = options(Settings(pools=found), name)
+    told = options(Settings.model_validate({"pools": found}), name)
     DeploymentSchema.model_validate(told)
     assert serve.deployment(object, **told).name == name
 
