@@ -21,6 +21,7 @@ from ray_apps.home import Home
 from ray_apps.logs import read_source
 from ray_apps.run_file import Running, find_running
 from ray_apps.serving.app import serving
+from ray_apps.stages import Stages
 from ray_apps.status import read_status
 from ray_apps.system import (
     foundation,
@@ -30,6 +31,7 @@ from ray_apps.system import (
     unwind_on_sigterm,
     wait_for_interrupt,
 )
+from ray_apps.text_generation.choose import prepare
 from reaseq.datasets.event_log import EventLog
 from reaseq.settings import KafkaSettings, Settings
 from streams.codec import event_codec, item_codec
@@ -44,6 +46,7 @@ REPLAY_CHUNK = 5000
 def up_command(settings: Settings, console: Console) -> None:
     """Start everything and stay."""
     unwind_on_sigterm()
+    prepare(settings, Stages(console))
     with ExitStack() as stack:
         with console.status("starting") as spinner:
 
@@ -72,6 +75,7 @@ def stream_command(settings: Settings, console: Console) -> None:
 def serve_command(settings: Settings, console: Console) -> None:
     """Run the application alone."""
     unwind_on_sigterm()
+    prepare(settings, Stages(console))
     with foundation(settings, lambda what: None) as base, serving(base.settings) as url:
         console.print(f"[green]serving[/green] {url}/docs; Ctrl-C stops")
         wait_for_interrupt()

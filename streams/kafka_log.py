@@ -90,6 +90,10 @@ class KafkaLog:
         return _KafkaWriter(self._settings)
 
 
+MAX_IDLE_PAUSES = 5
+"""The longer nothing comes, the longer an idle reader pauses, up to so many first pauses."""
+
+
 class _KafkaReader:
     def __init__(self, settings: KafkaSettings, name: str) -> None:
         self._idle_pause_s = settings.idle_pause_ms / 1000
@@ -138,10 +142,12 @@ class _KafkaReader:
         if not self._idle_pause_s:
             return self._consumer.poll(timeout_ms=timeout_ms, max_records=max_records)
         deadline = time.monotonic() + timeout_ms / 1000
+        pause_s = self._idle_pause_s
         while not (polled := self._consumer.poll(timeout_ms=0, max_records=max_records)):
             if time.monotonic() >= deadline:
                 break
-            time.sleep(self._idle_pause_s)
+            time.sleep(pause_s)
+            pause_s = min(1.5 * pause_s, MAX_IDLE_PAUSES * self._idle_pause_s)
         return polled
 
     def end_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:

@@ -13,12 +13,12 @@ from ray_apps.demo.chapters import Chapters
 from ray_apps.demo.findings import dead_letter_reasons, knowledge_card, shown_users
 from ray_apps.demo.prequential_stream import PrequentialStream
 from ray_apps.demo.report import Percentiles, Report, as_svg, day, intervals, qualities, show
-from ray_apps.demo.stages import Stages
 from ray_apps.demo.story import Story
 from ray_apps.home import Home
 from ray_apps.registry import rankers
+from ray_apps.stages import Stages
 from ray_apps.system import System, foundation, serving_system, stay_until_told, streaming
-from ray_apps.text_generation.choose import Choice, available
+from ray_apps.text_generation.choose import Choice, available, prepare
 from reaseq.datasets.event_log import EventLog
 from reaseq.settings import Settings
 from streams.features import Features
@@ -37,6 +37,7 @@ def run_demo(
     choice = available(settings.knowledge)
     console.print(f"[dim]knowledge: {choice.why}[/dim]")
     stages = Stages(console)
+    prepare(settings, stages)
     with ExitStack() as stack:
         with stages.stage("start", "Start broker, Ray and feature store") as stage:
             base = stack.enter_context(foundation(settings, stage.doing))

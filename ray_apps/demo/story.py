@@ -16,12 +16,12 @@ from ray_apps.backfill import backfill_events
 from ray_apps.demo.chapters import Chapters
 from ray_apps.demo.prequential_stream import PrequentialStream
 from ray_apps.demo.report import GeneratedReport, KnowledgeReport, ModelReport, NewItemReport, day
-from ray_apps.demo.stages import Stages
 from ray_apps.deployment import APPLICATION
 from ray_apps.generate import generate_for_all
 from ray_apps.home import Home
 from ray_apps.registry import generators, rankers
 from ray_apps.serving.knowledge import KnowledgeProgress
+from ray_apps.stages import Stages
 from ray_apps.system import Foundation, System
 from ray_apps.text_generation.choose import Choice
 from ray_apps.training.retrain import Outcome, retrain

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from ray_apps.home import Home
+from ray_apps.stages import Stages
 from ray_apps.text_generation import smollm2
 from ray_apps.text_generation.openai_compatible import EndpointTextGenerator
 from ray_apps.text_generation.vllm_engine import VllmTextGenerator
 from reaseq.knowledge.settings import KnowledgeSettings
-from reaseq.knowledge.text_generator import TextGenerator
+from reaseq.knowledge.text_generator import TextGenerationError, TextGenerator
+from reaseq.settings import Settings
 
 
 class Choice(NamedTuple):
@@ -51,6 +53,22 @@ def open_text_generator(settings: KnowledgeSettings, home: Path) -> TextGenerato
     if settings.model is not None:
         return VllmTextGenerator.start(settings.model, settings)
     return VllmTextGenerator.start(smollm2.prepare(Home(home).language_models), settings)
+
+
+def prepare(settings: Settings, stages: Stages) -> None:
+    """Do what the chosen model needs once, before it can be loaded, with a bar.
+
+    When that fails, the reason is shown and nothing else: the system runs without knowledge.
+    """
+    knowledge, folder = settings.knowledge, Home(settings.home).language_models
+    is_packaged = available(knowledge).source == "vllm" and knowledge.model is None
+    if not is_packaged or smollm2.is_prepared(folder):
+        return
+    try:
+        with stages.stage("language_model", f"Prepare {smollm2.NAME}, once") as stage:
+            smollm2.prepare(folder, stage.at)
+    except TextGenerationError as error:
+        stages.say(f"no knowledge for now: {error}")
 
 
 def _missing(settings: KnowledgeSettings) -> str | None:

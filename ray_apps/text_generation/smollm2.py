@@ -35,6 +35,11 @@ def is_installed() -> bool:
     return _gguf() is not None and not _missing()
 
 
+def is_prepared(folder: Path) -> bool:
+    """Whether `prepare` has nothing left to do in `folder`."""
+    return (folder / NAME).is_dir()
+
+
 def prepare(folder: Path, on_progress: Progress | None = None) -> Path:
     """The model's own folder in `folder`, converted if it is not there yet (half a minute).
 

@@ -39,7 +39,7 @@ class KnowledgeSettings(BaseModel):
     """0 takes the likeliest token: the same item gets the same answer."""
     frequency_penalty: Annotated[float, Field(ge=-2, le=2)] = 0.2
     """Makes a word less likely each time it is said: small models run in circles without."""
-    timeout_s: Positive = 60.0
+    timeout_s: Positive = 120.0
     """A call that has not ended by then has failed; the item is tried again later."""
 
     max_model_tokens: Count = 2048

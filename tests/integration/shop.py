@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -33,56 +31,9 @@ from streams.codec import item_codec
 from streams.features import Features
 from streams.kafka_log import KafkaLog
 from streams.replay import replay
+from tests.language_model import LanguageModel
 
 NUM_USERS = 60
-
-ANSWER = {
-    "what": "a mug made of stoneware for hot drinks",
-    "who": "people who drink tea at their desk",
-    "when": "at breakfast and in the afternoon",
-    "where": "in the kitchen or at the office",
-    "why": "it keeps a drink warm for longer",
-    "with_what": "a saucer, a spoon and a pot of tea",
-}
-
-
-class LanguageModel:
-    """An OpenAI-compatible endpoint that answers as it is told: `mode` says how."""
-
-    def __init__(self) -> None:
-        self.mode = "well"
-        self.num_asked = 0
-        model = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["Content-Length"]))
-                model.num_asked += 1
-                if model.mode == "slow":
-                    time.sleep(3)
-                status = 500 if model.mode == "down" else 200
-                text = "moo" if model.mode == "nonsense" else json.dumps(ANSWER)
-                body = {
-                    "choices": [{"message": {"content": text}, "finish_reason": "stop"}],
-                    "usage": {"prompt_tokens": 50, "completion_tokens": 40},
-                }
-                sent = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(sent)))
-                self.end_headers()
-                self.wfile.write(sent)
-
-            def log_message(self, format: str, *arguments: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 class Shop:

@@ -45,6 +45,10 @@ class Stages:
         self._console = console
         self.seconds: dict[str, float] = {}
 
+    def say(self, what: str) -> None:
+        """A line between stages."""
+        self._console.print(f"[yellow]{what}[/yellow]")
+
     @contextmanager
     def stage(self, name: str, title: str) -> Iterator[Stage]:
         """Run one stage; `name` is its key in `seconds`."""
