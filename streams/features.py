@@ -74,8 +74,9 @@ class Features:
     def write_sequences(self, rows: pa.Table) -> int:
         """Write user sequences (SEQUENCE_SCHEMA) online; return how many were accepted.
 
-        One transaction. A row is refused when the stored one has a greater
-        `(newest_event_time_ms, revision)`. Raises ValueError for a column missing or mistyped.
+        One transaction in SQLite, row by row in Redis. A row is refused when the stored one has a
+        greater `(newest_event_time_ms, revision)`. Raises ValueError for a column missing or
+        mistyped.
         """
         return self._write(SEQUENCES, rows)
 

@@ -41,7 +41,7 @@ class VllmTextGenerator:
         Blocks: call it in a thread where an event loop runs. Raises TextGenerationError when vLLM
         cannot be imported or the engine does not start.
         """
-        with _environment(settings):
+        with _environment(_variables(settings)):
             try:
                 engine = _start_engine(model, settings)
             except Exception as error:
@@ -130,10 +130,13 @@ def _start_engine(model: str | Path, settings: KnowledgeSettings) -> Any:
         enable_prefix_caching=True,
         # A small model left free to write white space writes little else.
         structured_outputs_config={"backend": "xgrammar", "disable_any_whitespace": True},
+        distributed_executor_backend="uni" if is_cpu else None,
         use_tqdm_on_load=False,
         disable_log_stats=True,
     )
-    return AsyncLLM.from_engine_args(arguments)
+    # One process beside ours is enough on a CPU; without this vLLM starts a second one there.
+    with _environment({"VLLM_ENABLE_V1_MULTIPROCESSING": "0"} if is_cpu else {}):
+        return AsyncLLM.from_engine_args(arguments)
 
 
 def _cpu_number_type() -> str:
@@ -145,19 +148,20 @@ def _cpu_number_type() -> str:
     return "bfloat16" if is_half_fast else "float32"
 
 
-@contextmanager
-def _environment(settings: KnowledgeSettings) -> Iterator[None]:
-    """What vLLM reads from the environment, at its import and in the process it starts.
-
-    The threads are not bound to cores: others work on them too.
-    """
-    wanted = {
+def _variables(settings: KnowledgeSettings) -> dict[str, str]:
+    """What vLLM reads from the environment. Its threads are not bound to cores others work on."""
+    return {
         "VLLM_LOGGING_LEVEL": "ERROR",
         "VLLM_NO_USAGE_STATS": "1",
         "VLLM_CPU_OMP_THREADS_BIND": "nobind",
         "OMP_NUM_THREADS": str(settings.num_threads),
         "TOKENIZERS_PARALLELISM": "false",
     }
+
+
+@contextmanager
+def _environment(wanted: dict[str, str]) -> Iterator[None]:
+    """Variables for the import of vLLM and for the process it starts, and then as before."""
     before = {name: os.environ.get(name) for name in wanted}
     os.environ.update(wanted)
     try:

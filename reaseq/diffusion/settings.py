@@ -27,7 +27,7 @@ class GeneratorSettings(BaseModel):
     """S: slots, the most behaviours that are generated for a user."""
     dropout: Share = 0.2
 
-    num_epochs: Count = 8
+    num_epochs: Count = 5
     batch_size: Count = 64
     """Orders in a batch, of all workers together."""
     learning_rate: Positive = 2e-3

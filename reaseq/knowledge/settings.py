@@ -49,8 +49,8 @@ class KnowledgeSettings(BaseModel):
     on a GPU, within `gpu_memory_share`."""
     gpu_memory_share: Annotated[float, Field(gt=0, le=1)] = 0.9
     """vLLM: share of a GPU's memory the engine may take; lower it where models share one."""
-    num_threads: Count = 2
-    """vLLM: threads on a CPU."""
+    num_threads: Count = 1
+    """vLLM: threads on a CPU. More help a large model on cores that nobody else uses."""
 
     @model_validator(mode="after")
     def _check(self) -> KnowledgeSettings:
