@@ -21,13 +21,13 @@ class GeneratorSettings(BaseModel):
     """D: width of an item representation; a multiple of `num_heads`."""
     num_layers: Count = 2
     num_heads: Count = 4
-    num_events: Count = 48
+    num_events: Count = 32
     """L: only the newest events of a sequence are looked at."""
     num_generated: Count = 20
     """S: slots, the most behaviours that are generated for a user."""
     dropout: Share = 0.2
 
-    num_epochs: Count = 5
+    num_epochs: Count = 3
     batch_size: Count = 64
     """Orders in a batch, of all workers together."""
     learning_rate: Positive = 2e-3
