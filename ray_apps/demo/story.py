@@ -48,7 +48,7 @@ KNOWLEDGE_TIMEOUT_S = 420.0
 """For loading a small model and two dozen items on a busy laptop; then the demo goes on without."""
 
 NEW_ITEM_TIMEOUT_S = 60.0
-NUM_LIKELY_BUYERS = 5
+NUM_LIKELY_BUYERS = 20
 
 BAD_RECORDS = (
     b"this is no JSON",
