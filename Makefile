@@ -13,13 +13,14 @@ help:  ## this list
 
 install: $(STAMP)  ## a virtual environment with everything at its pinned version
 
+# Not compiled: most of what comes is never imported, and the rest compiles itself once.
 # torch first: its build (CPU or GPU) is the one choice that is yours, by pip's own settings.
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: set PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip setuptools wheel
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation --editable . --group dev
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt pip setuptools wheel
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt torch
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --no-build-isolation --editable . --group dev
 	@$(BIN)/python -m ray_apps.text_generation.install
 	@touch $(STAMP)
 

@@ -48,8 +48,9 @@ def run_demo(
         story.backfill()
         with stages.stage("serve", "Start the HTTP application"):
             system = stack.enter_context(serving_system(base, stream))
-        story.find_out(choice)
+        # The generator needs no knowledge: the language model works meanwhile.
         story.train_generator()
+        story.find_out(choice)
         until = day(chapters.first["event_time_ms"][0].as_py())
         story.train("train_1", f"Train the ranker on all before {until}", None)
         report = _examine(story, system, choice)

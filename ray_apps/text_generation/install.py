@@ -45,9 +45,9 @@ def _leave(reason: str) -> None:
 
 
 def _pip(command: str, *arguments: str) -> bool:
-    constraints = ("--constraint", str(CONSTRAINTS)) if command == "install" else ()
+    options = ("--no-compile", "--constraint", str(CONSTRAINTS)) if command == "install" else ()
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", command]
-    result = subprocess.run([*pip, *constraints, *arguments], capture_output=True, text=True)
+    result = subprocess.run([*pip, *options, *arguments], capture_output=True, text=True)
     return result.returncode == 0
 
 

@@ -41,7 +41,7 @@ class GeneratorSettings(BaseModel):
     temperature: NotNegative = 0.0
     """0 fills the most probable items; 1 draws them as the model's probabilities say."""
 
-    cutoff_days: NotNegative = 60.0
+    cutoff_days: NotNegative = 45.0
     """The generator learns from all but the newest days of the history, so what it generates for
     the orders of these days is as honest as what it generates online."""
     min_new_events: Count = 5

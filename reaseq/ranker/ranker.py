@@ -41,8 +41,8 @@ class Parts(NamedTuple):
 
 BOTH = Parts()
 
-_ROWS_AT_ONCE = 16
-"""Rows scored together against the whole catalogue: bounds the attention's [B, L, C] in memory."""
+_ROWS_AT_ONCE = 4
+"""Rows scored together against the whole catalogue: the attention's [B, L, C] stays in cache."""
 
 
 class Ranker:
