@@ -13,6 +13,7 @@ from ray_apps.feature_store import apply_features
 from ray_apps.generate import generate_for_all
 from ray_apps.home import Home
 from ray_apps.models import ModelEntry, Models
+from ray_apps.quiet import hush
 from ray_apps.registry import generators, rankers
 from ray_apps.run_file import find_running
 from ray_apps.training.retrain import retrain
@@ -50,7 +51,10 @@ def retrain_loop(settings: Settings, console: Console, seed: int) -> None:
             try:
                 retrain_command(settings, console, seed, generator=False)
             except ValueError as error:
+                hush.end()
                 console.print(f"[yellow]this round failed[/yellow]: {error}")
+            finally:
+                hush.end()
 
 
 def generate_command(settings: Settings, console: Console) -> None:

@@ -37,7 +37,7 @@ def native_output_to(file: Path) -> None:
 
 
 class Hush:
-    """Sends Python's stderr where compiled code's goes, while Ray is taken down.
+    """Sends Python's output where compiled code's errors go, while Ray is taken down.
 
     Ray reports every actor it was told to end as one that failed, some of it at the very end of the
     program: hushed when the first part goes, heard again only for an error of ours.
@@ -45,17 +45,18 @@ class Hush:
 
     def __init__(self) -> None:
         self.has_file = False
-        self._heard: TextIO | None = None
+        self._heard: tuple[TextIO, TextIO] | None = None
 
     def begin(self) -> None:
         """Hush; again is harmless. Nothing happens where `native_output_to` chose no file."""
         if self._heard is None and self.has_file:
-            self._heard, sys.stderr = sys.stderr, os.fdopen(os.dup(2), "w", buffering=1)
+            self._heard = sys.stdout, sys.stderr
+            sys.stdout = sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
 
     def end(self) -> None:
-        """Let stderr be heard again."""
+        """Let output be heard again."""
         if self._heard is not None:
-            sys.stderr, self._heard = self._heard, None
+            (sys.stdout, sys.stderr), self._heard = self._heard, None
 
 
 hush = Hush()

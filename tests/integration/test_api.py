@@ -36,7 +36,8 @@ def test_a_stranger_gets_popular_items_and_is_known_after_the_first_event(shop: 
     assert len(first["items"]) == 5
     shop.buy(user_id, [first["items"][0]["item_id"]])
     wait_until(lambda: bool(shop.recommend(user_id, k=5)["known_user"]))
-    assert shop.recommend(user_id, k=5)["fallbacks"] == []
+    # One event is not yet worth generating for.
+    assert shop.recommend(user_id, k=5)["fallbacks"] == ["no_generated"]
 
 
 def test_post_buy_leaves_out_what_was_just_bought(shop: Shop) -> None:
