@@ -266,8 +266,9 @@ class Story:
         vocabulary = ItemVocabulary.load(folder)
         nearest = NearestItems.load(folder, vocabulary)
         text = item_text(str(item["item_id"]), str(item["title"]))
-        similar = nearest.most_like(SentenceEncoder(num_threads=1).encode([text])[0])
         past = pa.concat_tables([self.chapters.history, self.chapters.first])
+        bought = pc.unique(past["item_id"]).to_pylist()
+        similar = nearest.most_like(SentenceEncoder(num_threads=1).encode([text])[0], bought)
         buyers = past.filter(pc.equal(past["item_id"], similar))["user_id"].to_pylist()
         return list(dict.fromkeys(reversed(buyers)))[:NUM_LIKELY_BUYERS]
 

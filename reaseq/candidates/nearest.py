@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -58,9 +59,11 @@ class NearestItems:
         with np.load(folder / FILE_NAME) as stored:
             return cls(vocabulary, stored["unit"], int(stored["num_recent"]))
 
-    def most_like(self, vector_D: npt.NDArray[np.float32]) -> str:
-        """The item whose representation is most like a vector."""
-        return self.vocabulary.item_ids[int(np.argmax(self._unit_CD @ vector_D))]
+    def most_like(self, vector_D: npt.NDArray[np.float32], item_ids: Sequence[str]) -> str:
+        """Of some known items the one whose representation is most like a vector."""
+        rows = self.vocabulary.encode(list(item_ids))
+        rows = rows[rows > 0] - 1
+        return self.vocabulary.item_ids[int(rows[np.argmax(self._unit_CD[rows] @ vector_D)])]
 
     def recent(self, sequence: pa.Table) -> npt.NDArray[np.float32]:
         """Unit representations [R, D] of the newest distinct items of the one row of `sequence`."""

@@ -66,3 +66,12 @@ def test_a_missing_representation_is_refused() -> None:
     """Rows and items must correspond."""
     with pytest.raises(ValueError, match="4 items"):
         NearestItems(ITEMS, VECTORS[:3])
+
+
+def test_the_item_most_like_a_vector_is_one_of_those_asked_for() -> None:
+    """Ids that are unknown are passed over."""
+    vectors = np.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]], np.float32)
+    nearest = NearestItems(ItemVocabulary(["a", "b", "c"]), vectors)
+    east = np.array([1.0, 0.0], np.float32)
+    assert nearest.most_like(east, ["a", "b", "c"]) == "a"
+    assert nearest.most_like(east, ["unknown", "c", "b"]) == "b"
