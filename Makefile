@@ -13,7 +13,7 @@ help:  ## this list
 
 install: $(STAMP)  ## a virtual environment with everything at its pinned version
 
-# Not compiled: most of what comes is never imported, and the rest compiles itself once.
+# Compiled at the end, on all cores, so that no process has to where bytecode may not be written.
 # torch first: its build (CPU or GPU) is the one choice that is yours, by pip's own settings.
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: set PYTHON=/path/to/python3.11"; exit 1; }
@@ -22,6 +22,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt torch
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --no-build-isolation --editable . --group dev
 	@$(BIN)/python -m ray_apps.text_generation.install
+	@$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib || true
 	@touch $(STAMP)
 
 demo: $(STAMP)  ## the whole loop on real data, with a report at the end (ARGS="--users 500 --keep")
