@@ -25,6 +25,9 @@ FILE_NAME = "co_occurrence.npz"
 
 DAY_MS = 86_400_000
 
+_SMALLEST_DECAY = 1e-3
+"""Below it the decay is multiplied in, long before a number could leave the range of floats."""
+
 _PURCHASE = EVENT_TYPE_CODES[EventType.PURCHASE.value]
 
 
@@ -39,6 +42,7 @@ class CoOccurrence:
 
     The counts are a short list of sparse matrices, each at least twice as large as the next (the
     logarithmic method), so applying an order is cheap and nothing dense in items x items exists.
+    What is stored awaits a common factor, the decay since the last time that it was multiplied in.
     """
 
     name = "bought_together"
@@ -62,6 +66,7 @@ class CoOccurrence:
         self.damping = damping
         self.num_events = num_events
         self._newest_ms = 0
+        self._decay = 1.0
         self._counts = np.zeros(len(vocabulary) + 1)
         self._pieces: list[sparse.csr_array] = []
 
@@ -73,7 +78,7 @@ class CoOccurrence:
         times_ms = orders["label_time_ms"].to_numpy()
         self._advance(int(times_ms.max()))
         baskets = self._baskets(orders)
-        weights = self._weight(self._newest_ms - times_ms)
+        weights = self._weight(self._newest_ms - times_ms) / self._decay
         weighted = sparse.csr_array(baskets.multiply(weights[:, None]))
         self._counts += np.asarray(weighted.sum(axis=0)).ravel()
         self._add(sparse.csr_array(baskets.T @ weighted))
@@ -87,7 +92,7 @@ class CoOccurrence:
         # The plain sum holds the diagonal once already.
         rows, codes = history.nonzero()
         scores[rows, codes] += (self.repeat_weight - 1) * history.data * self._counts[codes]
-        return scores[:, 1:].astype(np.float32)
+        return (scores[:, 1:] * self._decay).astype(np.float32)
 
     def candidates(self, sequence: pa.Table, num: int) -> Candidates:
         """The items most often bought with those in the sequence, repeats included."""
@@ -95,6 +100,7 @@ class CoOccurrence:
 
     def pairs(self) -> sparse.csr_array:
         """The decayed counts [num_items + 1, num_items + 1] by code, symmetric, as of newest."""
+        self._settle()
         self._pieces = [self._sum()]
         return self._pieces[0].copy()
 
@@ -146,11 +152,17 @@ class CoOccurrence:
         if newest_ms <= self._newest_ms:
             return
         if self._pieces:
-            decay = float(self._weight(np.array([newest_ms - self._newest_ms]))[0])
-            self._counts *= decay
-            for piece in self._pieces:
-                piece.data *= decay
+            self._decay *= float(self._weight(np.array([newest_ms - self._newest_ms]))[0])
+        if self._decay < _SMALLEST_DECAY:
+            self._settle()
         self._newest_ms = newest_ms
+
+    def _settle(self) -> None:
+        """Multiply the decay into the counts."""
+        self._counts *= self._decay
+        for piece in self._pieces:
+            piece.data *= self._decay
+        self._decay = 1.0
 
     def _baskets(self, orders: pa.Table) -> sparse.csr_array:
         """[num_orders, num_items + 1] of 0 and 1."""
@@ -178,7 +190,7 @@ class CoOccurrence:
         bought = (padded.types == _PURCHASE) & (padded.codes > 0)
         rows, columns = np.nonzero(bought)
         codes = padded.codes[rows, columns]
-        weights = (self._counts[codes] + self.shrinkage) ** -self.damping
+        weights = (self._counts[codes] * self._decay + self.shrinkage) ** -self.damping
         shape = (sequences.num_rows, len(self._counts))
         history = sparse.csr_array((weights, (rows, codes)), shape=shape)
         history.sum_duplicates()
