@@ -61,6 +61,31 @@ class Batch(NamedTuple):
     """[B, G]; see `batches.chance_buckets`."""
 
 
+class Question(NamedTuple):
+    """What candidates ask of a sequence in one head."""
+
+    query: Tensor
+    """[C, E]"""
+    wish: Tensor
+    """[C, E]"""
+
+
+class Candidates(NamedTuple):
+    """Items to be scored, with all of it that does not depend on the sequence."""
+
+    codes: Tensor
+    """[C]"""
+    items: Tensor
+    """[C, D]"""
+    questions: tuple[Question, ...]
+    """Of each head over the log; then of the one over the generated sequence if there is one."""
+
+    def take(self, places_P: Tensor) -> Candidates:
+        """Only those at the places, in their order."""
+        questions = tuple(Question(q.query[places_P], q.wish[places_P]) for q in self.questions)
+        return Candidates(self.codes[places_P], self.items[places_P], questions)
+
+
 class RankerModel(nn.Module):
     """Logits [B, C] of candidates; softmax over the catalogue is the chance to be ordered next."""
 
@@ -99,31 +124,44 @@ class RankerModel(nn.Module):
         projected_ND: Tensor = self.text_projection(self.text if text_NT is None else text_NT)
         return self.id.weight + projected_ND
 
-    def forward(self, batch: Batch, candidates_C: Tensor, items_ND: Tensor | None = None) -> Tensor:
-        """Logits [B, C] of the candidates' codes. `items_ND` saves computing `items()` again."""
-        logged_BC, generated_BC = self.terms(batch, candidates_C, items_ND)
+    def candidates(self, codes_C: Tensor, items_CD: Tensor) -> Candidates:
+        """What can be computed of candidates before any sequence is known."""
+        normed_CD = self.norm(items_CD)
+        questions = tuple(attention.question(normed_CD) for attention in self._attentions())
+        return Candidates(codes_C, items_CD, questions)
+
+    def forward(self, batch: Batch, candidates_C: Tensor) -> Tensor:
+        """Logits [B, C] of the candidates' codes."""
+        items_CD, items_BLD, items_BGD = self._items_of(candidates_C, batch.codes, batch.generated)
+        candidates = self.candidates(candidates_C, items_CD)
+        logged_BC, generated_BC = self._terms(batch, candidates, items_BLD, items_BGD)
         return logged_BC if generated_BC is None else logged_BC + generated_BC
 
     def terms(
-        self, batch: Batch, candidates_C: Tensor, items_ND: Tensor | None = None
+        self, batch: Batch, candidates: Candidates, items_ND: Tensor
     ) -> tuple[Tensor, Tensor | None]:
-        """What log and generated sequence each add to the logits: [B, C] and [B, C] or None."""
-        if items_ND is None:
-            items_CD, items_BLD, items_BGD = self._items_of(
-                candidates_C, batch.codes, batch.generated
-            )
-        else:
-            items_CD, items_BLD = items_ND[candidates_C], items_ND[batch.codes]
-            items_BGD = items_ND[batch.generated]
-        logged_BC = self._logged(batch, candidates_C, items_CD, items_BLD)
+        """What log and generated sequence each add to the logits: [B, C] and [B, C] or None.
+
+        `items_ND` is what `items` gave; the candidates are made of its rows.
+        """
+        return self._terms(batch, candidates, items_ND[batch.codes], items_ND[batch.generated])
+
+    def _terms(
+        self, batch: Batch, candidates: Candidates, items_BLD: Tensor, items_BGD: Tensor
+    ) -> tuple[Tensor, Tensor | None]:
+        logged_BC = self._logged(batch, candidates, items_BLD)
         if self.generated is None:
             return logged_BC, None
-        normed = self.norm(items_CD), self.norm(items_BGD)
-        return logged_BC, self.generated(batch, candidates_C, *normed)
+        question = candidates.questions[-1]
+        behaviours_BGD = self.norm(items_BGD)
+        return logged_BC, self.generated(batch, candidates.codes, question, behaviours_BGD)
 
-    def _logged(
-        self, batch: Batch, candidates_C: Tensor, items_CD: Tensor, items_BLD: Tensor
-    ) -> Tensor:
+    def _attentions(self) -> list[TargetAttention]:
+        """Every head, in the order of `Candidates.questions`."""
+        heads = [head for head in self.heads if isinstance(head, TargetAttention)]
+        return heads if self.generated is None else [*heads, self.generated.attention]
+
+    def _logged(self, batch: Batch, candidates: Candidates, items_BLD: Tensor) -> Tensor:
         padding_BL = batch.codes == 0
         kinds_BL = batch.types * NUM_GAPS + batch.gaps
         events_BLD = self.dropout(
@@ -131,14 +169,18 @@ class RankerModel(nn.Module):
         )
         pooled_BP = self._pool(events_BLD, kinds_BL, padding_BL)
 
-        logits_BC: Tensor = self.bias(candidates_C).squeeze(-1) + self.user(pooled_BP) @ items_CD.T
-        for head in self.heads:
-            logits_BC = logits_BC + head(self.norm(items_CD), events_BLD, kinds_BL, padding_BL)
-        logits_BC = logits_BC + self.repeats(batch.codes, kinds_BL, candidates_C)
+        codes_C = candidates.codes
+        logits_BC: Tensor = (
+            self.bias(codes_C).squeeze(-1) + self.user(pooled_BP) @ candidates.items.T
+        )
+        for head, question in zip(self.heads, candidates.questions, strict=False):
+            logits_BC = logits_BC + head(question, events_BLD, kinds_BL, padding_BL)
+        logits_BC = logits_BC + self.repeats(batch.codes, kinds_BL, codes_C)
         if self.trend_weight is not None:
-            trends_BKC = batch.trends[:, :, candidates_C]
             weights_BK = self.trend_weight(pooled_BP)
-            logits_BC = logits_BC + torch.einsum("bk,bkc->bc", weights_BK, trends_BKC)
+            logits_BC = logits_BC + torch.einsum(
+                "bk,bkc->bc", weights_BK, batch.trends[:, :, codes_C]
+            )
         return logits_BC
 
     def _items_of(self, *codes: Tensor) -> list[Tensor]:
@@ -176,11 +218,15 @@ class TargetAttention(nn.Module):
         self.sink = nn.Parameter(torch.zeros(()))
         self.scale = head_width**-0.5
 
+    def question(self, items_CD: Tensor) -> Question:
+        """What candidates ask; the items come normalised."""
+        return Question(self.query(items_CD), self.wish(items_CD))
+
     def forward(
-        self, items_CD: Tensor, events_BLD: Tensor, kinds_BL: Tensor, padding_BL: Tensor
+        self, question: Question, events_BLD: Tensor, kinds_BL: Tensor, padding_BL: Tensor
     ) -> Tensor:
         """Logits [B, C]: sum_l softmax(score)_bcl value_bcl, the sink taking its share for 0."""
-        query_CE, wish_CE = self.query(items_CD), self.wish(items_CD)
+        query_CE, wish_CE = question
         key_BLE, value_BLE = self.key(events_BLD), self.value(events_BLD)
         prior_BL1 = self.kind_score(kinds_BL).masked_fill(padding_BL[..., None], _NEVER)
         score_BLC = (key_BLE * self.scale) @ query_CE.T + prior_BL1
@@ -202,11 +248,11 @@ class Generated(nn.Module):
         self.repeats = Repeats(num_codes, NUM_CHANCES)
 
     def forward(
-        self, batch: Batch, candidates_C: Tensor, items_CD: Tensor, items_BGD: Tensor
+        self, batch: Batch, candidates_C: Tensor, question: Question, items_BGD: Tensor
     ) -> Tensor:
-        """Logits [B, C]; the items come normalised."""
+        """Logits [B, C] of the candidates' codes, who ask the question; the items are normalised"""
         behaviours_BGD = items_BGD + self.chance(batch.chances)
-        attended_BC = self.attention(items_CD, behaviours_BGD, batch.chances, batch.generated == 0)
+        attended_BC = self.attention(question, behaviours_BGD, batch.chances, batch.generated == 0)
         repeats_BC = self.repeats(batch.generated, batch.chances, candidates_C)
         logits_BC: Tensor = attended_BC + repeats_BC
         return logits_BC

@@ -24,7 +24,7 @@ from reaseq.ranker.folder import (
     load_model,
     save_model,
 )
-from reaseq.ranker.model import Batch, RankerModel
+from reaseq.ranker.model import Batch, Candidates, RankerModel
 from reaseq.ranker.trends import DAY_MS, ItemTrends
 from reaseq.vocabulary import ItemVocabulary
 
@@ -40,6 +40,9 @@ class Parts(NamedTuple):
 
 
 BOTH = Parts()
+
+ByKnowledge = Mapping[bool, Candidates]
+"""The same items with what agents found out about them and without."""
 
 _ROWS_AT_ONCE = 4
 """Rows scored together against the whole catalogue: the attention's [B, L, C] stays in cache."""
@@ -57,8 +60,13 @@ class Ranker:
         self._device = torch.device(device)
         self._trends = stored.trends
         with torch.inference_mode():
-            self._items_ND = self._model.items()
-            self._plain_items_ND = self._model.items(stored.plain_text.to(device))
+            known_ND = self._model.items()
+            plain_ND = self._model.items(stored.plain_text.to(device))
+            codes_N = torch.arange(len(known_ND), device=device)
+            self._items = {
+                knowledge: self._model.candidates(codes_N, items_ND)
+                for knowledge, items_ND in ((True, known_ND), (False, plain_ND))
+            }
 
     @classmethod
     def of(
@@ -117,14 +125,20 @@ class Ranker:
 
         Code 0, an unknown item, gets -inf. `parts` leaves knowledge or generated behaviours out.
         """
-        return self.score_variants(sequences, at_ms, codes, [parts])[parts]
+        candidates = self.candidates(codes, [parts])
+        return self.score_variants(sequences, at_ms, candidates, [parts])[parts]
+
+    def candidates(self, codes: Ints, variants: Sequence[Parts]) -> ByKnowledge:
+        """The items with these codes, as `score_variants` takes them for some choices of parts."""
+        places = torch.from_numpy(np.asarray(codes, np.int64)).to(self._device)
+        return {parts.knowledge: self._items[parts.knowledge].take(places) for parts in variants}
 
     def score_variants(
-        self, sequences: pa.Table, at_ms: Ints, codes: Ints, variants: Sequence[Parts]
+        self, sequences: pa.Table, at_ms: Ints, candidates: ByKnowledge, variants: Sequence[Parts]
     ) -> dict[Parts, Floats]:
         """`score_candidates` for several choices of parts at once, for hardly more than one."""
-        codes = np.asarray(codes, np.int64)
         at_ms = np.asarray(at_ms, np.int64)
+        codes = next(iter(candidates.values())).codes.cpu().numpy()
         settings = self.manifest.settings
         padded = pad_sequences(sequences, self.vocabulary, settings.num_events)
         generated = pad_generated(sequences, self.vocabulary, settings.num_generated)
@@ -136,20 +150,20 @@ class Ranker:
             batch = to_batch(
                 events, generated.rows(rows), at_ms[rows], self._trends_at(at_ms[rows])
             )
-            for parts, logits in self._score(batch, torch.from_numpy(codes), variants):
+            for parts, logits in self._score(batch, candidates, variants):
                 scores[parts][rows] = logits
         for values in scores.values():
             values[:, codes == 0] = -np.inf
         return scores
 
     def _score(
-        self, batch: Batch, codes: torch.Tensor, variants: Sequence[Parts]
+        self, batch: Batch, candidates: ByKnowledge, variants: Sequence[Parts]
     ) -> Iterator[tuple[Parts, Floats]]:
-        batch, codes = on_device(batch, self._device), codes.to(self._device)
+        batch = on_device(batch, self._device)
         for knowledge in sorted({parts.knowledge for parts in variants}):
-            items_ND = self._items_ND if knowledge else self._plain_items_ND
+            items_ND = self._items[knowledge].items
             with torch.inference_mode():
-                logged_BC, generated_BC = self._model.terms(batch, codes, items_ND)
+                logged_BC, generated_BC = self._model.terms(batch, candidates[knowledge], items_ND)
             for parts in variants:
                 if parts.knowledge == knowledge:
                     if parts.generated and generated_BC is not None:
@@ -186,6 +200,7 @@ class RankerScorer:
         self.item_ids = tuple(item_ids)
         self._codes = ranker.vocabulary.encode(list(item_ids))
         self._asked: tuple[Parts, ...] = (BOTH,)
+        self._candidates = ranker.candidates(self._codes, self._asked)
         self._last: tuple[pa.Table, dict[Parts, Floats]] | None = None
 
     def score(self, sequences: pa.Table, at_ms: Ints) -> Floats:
@@ -200,12 +215,13 @@ class RankerScorer:
     def variant(self, parts: Parts) -> RankerVariant:
         """The same ranker, left without some of its parts."""
         self._asked = tuple(dict.fromkeys((*self._asked, parts)))
+        self._candidates = self.ranker.candidates(self._codes, self._asked)
         return RankerVariant(self, parts)
 
     def score_variant(self, parts: Parts, sequences: pa.Table, at_ms: Ints) -> Floats:
         """As `score`. All variants are computed when the first one is asked about a table."""
         if self._last is None or self._last[0] is not sequences:
-            scores = self.ranker.score_variants(sequences, at_ms, self._codes, self._asked)
+            scores = self.ranker.score_variants(sequences, at_ms, self._candidates, self._asked)
             self._last = sequences, scores
         return self._last[1][parts]
 
