@@ -19,6 +19,16 @@ _TEMP_PREFIX = "reaseq-ray-"
 
 _MEGABYTE = 1024 * 1024
 
+_QUIETER = {
+    # Nobody hears what Ray's log monitor finds, and it would look for new files ten times a second.
+    "RAY_LOG_MONITOR_MANY_FILES_THRESHOLD": "0",
+    "LOG_NAME_UPDATE_INTERVAL_S": "3600",
+    # Every tenth of a second by default.
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
+    "RAY_DEDUP_LOGS": "1",
+}
+"""What idle parts of Ray take from a laptop's few cores, made less. Set it yourself to differ."""
+
 
 @contextmanager
 def ray_cluster(settings: RaySettings) -> Iterator[None]:
@@ -49,7 +59,8 @@ def ray_cluster(settings: RaySettings) -> Iterator[None]:
 def _start_private(settings: RaySettings, folder: Path) -> None:
     # A stray RAY_ADDRESS would silently connect us to a stranger's cluster.
     os.environ.pop("RAY_ADDRESS", None)
-    os.environ.setdefault("RAY_DEDUP_LOGS", "1")
+    for name, value in _QUIETER.items():
+        os.environ.setdefault(name, value)
     ray.init(
         address="local",
         namespace="reaseq",

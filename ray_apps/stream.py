@@ -32,7 +32,7 @@ from streams.shard import Shard, deal
 READY_TIMEOUT_S = 120.0
 """Starting an actor imports Feast and loads compiled loops: seconds; a busy laptop needs more."""
 
-STOP_POLL_S = 0.2
+STOP_POLL_S = 0.5
 
 _CPUS_PER_SHARD = 0.5
 

@@ -28,7 +28,7 @@ from streams.kafka_log import KafkaLog
 logger = logging.getLogger("ray.serve")
 
 USERS_AT_ONCE = 64
-PAUSE_S = 0.1
+PAUSE_S = 0.5
 """Between two looks: a moment is nothing against how long generated behaviours stay true."""
 
 PAUSE_AFTER_FAILURE_S = 2.0

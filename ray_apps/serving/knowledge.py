@@ -34,7 +34,7 @@ from streams.kafka_log import KafkaLog
 
 logger = logging.getLogger("ray.serve")
 
-PAUSE_S = 0.2
+PAUSE_S = 0.5
 PAUSE_AFTER_FAILURE_S = 2.0
 
 
