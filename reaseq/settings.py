@@ -115,9 +115,11 @@ class FeatureStoreSettings(Section):
 
 
 class TrainSettings(Section):
-    """Ray Train around the ranker's own settings."""
+    """Ray Train around the models' own settings."""
 
-    num_workers: Count = 2
+    num_workers: Count = 1
+    """More pay off where each has a GPU or several cores of its own: on a laptop's two cores, two
+    take as long as one."""
     use_gpu: bool = False
     max_failures: Annotated[int, Field(ge=0)] = 2
 

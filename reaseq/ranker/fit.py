@@ -132,6 +132,7 @@ class _Training:
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
             betas=(0.9, 0.98),
+            fused=True,
         )
         num_steps_in_all = settings.num_epochs * self.num_steps
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
