@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,6 +32,7 @@ from streams.features import Features
 from streams.kafka_log import KafkaLog
 from streams.replay import replay
 from tests.language_model import LanguageModel
+from tests.waiting import wait_until
 
 NUM_USERS = 60
 
@@ -151,10 +152,3 @@ def kill(process: psutil.Process) -> None:
     """As the kernel would when memory runs out."""
     process.send_signal(signal.SIGKILL)
     process.wait(10)
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 30) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)

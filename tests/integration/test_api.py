@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from streams.kafka_log import KafkaLog
-from tests.integration.shop import Shop, wait_until
+from tests.integration.shop import Shop
+from tests.waiting import wait_until
 
 
 def test_an_event_changes_the_next_recommendation(shop: Shop) -> None:

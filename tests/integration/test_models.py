@@ -11,7 +11,8 @@ import httpx
 
 from ray_apps.registry import rankers
 from ray_apps.training.retrain import retrain
-from tests.integration.shop import Shop, wait_until
+from tests.integration.shop import Shop
+from tests.waiting import wait_until
 
 END_OF_HISTORY_MS = 1_323_475_200_000
 """2011-12-10, after the last event of the data; the tests' own purchases are of today."""

@@ -11,7 +11,8 @@ from ray_apps.home import Home
 from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
 from streams.event_archive import EventArchive
 from streams.features import Features
-from tests.integration.shop import Shop, kill, replica_of, wait_until
+from tests.integration.shop import Shop, kill, replica_of
+from tests.waiting import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +94,7 @@ def test_a_killed_generator_delays_no_recommendation(shop: Shop) -> None:
     slate = shop.recommend(user_id)
     assert slate["model_version"] == "v0001"
     assert slate["items"]
-    wait_until(lambda: generated_for(shop, user_id) is not None, 60)
+    wait_until(lambda: generated_for(shop, user_id) is not None)
 
 
 def test_best_sellers_are_known_with_provenance(shop: Shop) -> None:
@@ -133,7 +134,7 @@ def test_a_language_model_that_fails_is_asked_again(shop: Shop, mode: str) -> No
     assert shop.recommend(shop.user_id)["model_version"] == "v0001"
     assert knowledge_of(shop, item_id) is None
     shop.llm.mode = "well"
-    wait_until(lambda: knowledge_of(shop, item_id) is not None, 60)
+    wait_until(lambda: knowledge_of(shop, item_id) is not None)
 
 
 def test_nonsense_is_rejected_and_kept_as_such(shop: Shop) -> None:
@@ -154,12 +155,12 @@ def test_a_killed_language_model_replica_comes_back(shop: Shop) -> None:
     assert shop.recommend(shop.user_id)["model_version"] == "v0001"
     item_id = f"after-{uuid.uuid4().hex[:8]}"
     shop.send_item(item_id, "WOODEN CHESS SET WITH BOARD")
-    wait_until(lambda: knowledge_of(shop, item_id) is not None, 90)
+    wait_until(lambda: knowledge_of(shop, item_id) is not None)
 
 
 def test_the_health_check_names_every_part(shop: Shop) -> None:
     """Models of ranker, generator and agent, and nothing missing."""
-    wait_until(lambda: not shop.http.get("/healthz").json()["fallbacks"], 60)
+    wait_until(lambda: not shop.http.get("/healthz").json()["fallbacks"])
     health = shop.http.get("/healthz").json()
     assert health["generator_version"] == "v0001"
     assert health["knowledge_model"] == "told-what-to-say"

@@ -50,7 +50,7 @@ def send(settings: Settings, events: pa.Table) -> None:
     writer.close()
 
 
-def wait_for(settings: Settings, events: pa.Table, timeout_s: float = 60) -> list[str]:
+def wait_for(settings: Settings, events: pa.Table, timeout_s: float = 180) -> list[str]:
     """Wait until the online features equal the oracle's; return the users that still differ."""
     features = Features.open(Home(settings.home).features)
     oracle = newest_distinct_events(events, settings.stream.max_sequence_events)
@@ -107,7 +107,7 @@ def test_a_stopped_stream_goes_on_with_another_number_of_shards(settings: Settin
     replay(items, "item_id", settings.topics.items, item_codec(10_000), writer)
     assert wait_for(settings, pa.concat_tables([first, second])) == []
     features = Features.open(Home(settings.home).features)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not features.read_items(["i1"]).num_rows and time.monotonic() < deadline:
         time.sleep(0.1)
     assert features.read_items(["i1"])["title"].to_pylist() == ["A mug"]

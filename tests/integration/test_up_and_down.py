@@ -7,15 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
+import pytest
 
-READY_TIMEOUT_S = 180.0
+from tests.waiting import wait_until
 
 
 class Machine:
@@ -26,6 +26,7 @@ class Machine:
         ours = {"REASEQ_HOME": str(home), "REASEQ_SERVE__PORT": "0"}
         theirs = {k: v for k, v in os.environ.items() if not k.startswith("REASEQ_")}
         self._environment = {**theirs, **ours}
+        self._started: list[psutil.Process] = []
 
     def start(self, *arguments: str) -> psutil.Process:
         """A command in the background, its output in a file."""
@@ -38,7 +39,18 @@ class Machine:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        return psutil.Process(process.pid)
+        started = psutil.Process(process.pid)
+        self._started.append(started)
+        return started
+
+    def end(self) -> None:
+        """End what a failed test left."""
+        for process in self._started:
+            if not gone([process]):
+                process.terminate()
+        _, alive = psutil.wait_procs(self._started, 60)
+        for process in alive:
+            process.kill()
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command to its end."""
@@ -47,14 +59,14 @@ class Machine:
             env=self._environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
 
     def up(self) -> tuple[psutil.Process, dict[str, Any]]:
         """Start everything and wait until it announces itself."""
         process = self.start("up")
-        wait_until(lambda: self.announced() == process.pid or gone([process]), READY_TIMEOUT_S)
+        wait_until(lambda: self.announced() == process.pid or gone([process]))
         assert self.announced() == process.pid, (self.home.parent / "output.log").read_text()
         return process, json.loads((self.home / "run.json").read_text())
 
@@ -64,11 +76,11 @@ class Machine:
         return int(json.loads(file.read_text())["pid"]) if file.exists() else None
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.1)
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    machine = Machine(tmp_path / "home")
+    yield machine
+    machine.end()
 
 
 def gone(processes: list[psutil.Process]) -> bool:
@@ -82,16 +94,15 @@ def answers(url: str) -> bool:
         return False
 
 
-def test_a_killed_system_leaves_nothing_and_comes_up_again(tmp_path: Path) -> None:
+def test_a_killed_system_leaves_nothing_and_comes_up_again(machine: Machine) -> None:
     """SIGKILL: no process, no port, no lock. Then up again, used, and taken down in order."""
-    machine = Machine(tmp_path / "home")
     process, running = machine.up()
     family = [process, *process.children(recursive=True)]
     assert len(family) > 5
     assert answers(running["url"])
     process.send_signal(signal.SIGKILL)
     process.wait(10)
-    wait_until(lambda: gone(family), 60)
+    wait_until(lambda: gone(family))
     assert not answers(running["url"])
 
     process, running = machine.up()
@@ -100,14 +111,14 @@ def test_a_killed_system_leaves_nothing_and_comes_up_again(tmp_path: Path) -> No
     assert refused.returncode == 1
     assert "already runs" in " ".join(refused.stderr.split())
     event = {"user_id": "ann", "item_id": "mug", "event_type": "purchase"}
-    httpx.post(f"{running['url']}/v1/events", json=event, timeout=10).raise_for_status()
-    wait_until(lambda: records_taken_in(machine) == 1, 30)
+    httpx.post(f"{running['url']}/v1/events", json=event, timeout=60).raise_for_status()
+    wait_until(lambda: records_taken_in(machine) == 1)
     told = machine.run("recommend", "nobody")
     assert told.returncode == 0, told.stderr
     assert "no_ranker" in told.stdout
     down = machine.run("down")
     assert down.returncode == 0, down.stderr
-    wait_until(lambda: gone(family), 10)
+    wait_until(lambda: gone(family))
     assert not (machine.home / "run.json").exists()
     assert "nothing runs" in machine.run("down").stdout
 
@@ -118,9 +129,8 @@ def records_taken_in(machine: Machine) -> int:
     return sum(p["num_records"] for p in json.loads(status.stdout)["partitions"])
 
 
-def test_commands_without_a_system_say_what_to_do(tmp_path: Path) -> None:
+def test_commands_without_a_system_say_what_to_do(machine: Machine) -> None:
     """Nothing runs, nothing to train on, a wrong setting: one line that helps, no traceback."""
-    machine = Machine(tmp_path / "home")
     for command in (["status"], ["recommend", "ann"], ["replay"]):
         refused = machine.run(*command)
         assert refused.returncode == 1

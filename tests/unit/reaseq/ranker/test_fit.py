@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 
@@ -15,9 +13,8 @@ from reaseq.ranker.model import RankerModel
 from reaseq.ranker.ranker import Ranker
 from reaseq.ranker.settings import RankerSettings
 from reaseq.vocabulary import ItemVocabulary
+from tests.small_world import ITEMS, TEXT, pairs_world
 
-ITEMS = ItemVocabulary([f"item-{i}" for i in range(12)])
-TEXT = np.eye(12, dtype=np.float32)
 SETTINGS = RankerSettings(
     dimension=16,
     head_dimension=8,
@@ -27,32 +24,6 @@ SETTINGS = RankerSettings(
     num_negatives=8,
     learning_rate=2e-2,
 )
-DAY_MS = 86_400_000
-
-
-def pairs_world(num_rows: int = 64) -> pa.Table:
-    """Whoever bought item i last buys item i + 1 next; older events are noise."""
-    random = np.random.default_rng(0)
-    records = []
-    for row in range(num_rows):
-        items = [f"item-{i}" for i in random.integers(0, 12, 3)]
-        at_ms = (100 + row) * DAY_MS
-        newest = int(items[-1].removeprefix("item-"))
-        records.append(
-            {
-                "user_id": f"u{row}",
-                "item_ids": items,
-                "event_types": ["purchase"] * 3,
-                "event_times_ms": [at_ms - 40 * DAY_MS, at_ms - 40 * DAY_MS, at_ms - DAY_MS],
-                "event_values": [1.0] * 3,
-                "event_keys": [1, 2, 3],
-                "newest_event_time_ms": at_ms - DAY_MS,
-                "revision": 3,
-                "label_time_ms": at_ms,
-                "label_item_ids": [f"item-{(newest + 1) % 12}"],
-            }
-        )
-    return pa.Table.from_pylist(records)
 
 
 def weights_of(model: RankerModel) -> torch.Tensor:

@@ -1,0 +1,52 @@
+"""A plain fit as a job of Ray Train: two workers, one of them killed on the way."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import psutil
+import torch
+
+from ray_apps.training.distributed import fit_distributed
+from ray_apps.training.fit import RankerInputs, fit_ranker
+from reaseq.ranker.fit import EpochReport, order_trends
+from reaseq.ranker.settings import RankerSettings
+from reaseq.settings import TrainSettings
+from tests.integration.shop import kill
+from tests.small_world import ITEMS, TEXT, pairs_world
+
+SETTINGS = RankerSettings(dimension=16, head_dimension=8, num_epochs=4, batch_size=8)
+
+
+def test_a_killed_worker_costs_no_more_than_an_epoch(ray_session: None, tmp_path: Path) -> None:
+    """Training goes on from the checkpoint and ends with the weights of a training in peace."""
+    killed: list[int] = []
+    epochs: list[int] = []
+
+    def kill_one(report: EpochReport) -> None:
+        epochs.append(report.epoch)
+        # In the second epoch, so that the checkpoint of the first one is complete.
+        if report.epoch == 1 and not killed:
+            worker = training_workers()[-1]
+            kill(worker)
+            killed.append(worker.pid)
+
+    rows = pairs_world()
+    inputs = RankerInputs(
+        SETTINGS, rows, ITEMS.item_ids, TEXT, order_trends(rows, ITEMS, SETTINGS)[0], seed=0
+    )
+    two = TrainSettings(num_workers=2)
+    disturbed = fit_distributed(two, fit_ranker, inputs, tmp_path / "killed", kill_one)
+    assert killed
+    assert epochs.count(0) == 1
+    assert epochs[-1] == 3
+    peaceful = fit_distributed(two, fit_ranker, inputs, tmp_path / "peace", lambda report: None)
+    for name, weights in peaceful["model"].items():
+        torch.testing.assert_close(disturbed["model"][name], weights, msg=name)
+
+
+def training_workers() -> list[psutil.Process]:
+    """The processes of Ray Train's workers, found by the title that Ray gives them."""
+    ours = psutil.Process(os.getpid()).children(recursive=True)
+    return [p for p in ours if "RayTrainWorker" in " ".join(p.cmdline())]
