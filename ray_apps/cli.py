@@ -83,7 +83,10 @@ def demo(
     ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """The whole loop on real data: backfill, train, stream, retrain, report. About five minutes."""
+    """The whole loop on real data: backfill, train, stream, retrain, report.
+
+    About a quarter of an hour on two cores.
+    """
     settings = _settings(config)
     from ray_apps.console import console, friendly_errors
 

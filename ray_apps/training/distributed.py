@@ -72,7 +72,7 @@ def fit_distributed(
     """Run `fit` on `settings.num_workers` workers; return the state after the last epoch.
 
     Ray must be initialised. `inputs` travels once through the object store. Checkpoints lie under
-    `folder`; a worker that dies costs one epoch at most, `settings.max_failures` times.
+    `folder`; when a worker dies all go on from the newest one, `settings.max_failures` times.
     """
     board = ray.remote(num_cpus=0)(EpochBoard).remote()
     trainer = ray.train.torch.TorchTrainer(
