@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -58,6 +59,8 @@ TypesOption = Annotated[
 
 def main() -> None:
     """Entry point of the `reaseq` command."""
+    # Every core has a process of ours already: more threads would spend it waiting for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     quiet_third_parties()
     app()
 

@@ -13,40 +13,46 @@ from reaseq.datasets.event_log import EventLog
 from reaseq.events import EventType
 from reaseq.knowledge.plain_text import words
 
+FIRST_SHARE = 2 / 3
+"""Of what is streamed: enough for a second model to know something that the first one does not."""
+
 MIN_LIKENESS = 0.5
 """Shared words of two titles that make one resemble the other, as colours of one article do."""
 
 
 @dataclass(frozen=True)
 class Chapters:
-    """The log cut in time: what is history, and the two halves that are streamed."""
+    """The log cut in time: what is history, and the two parts that are streamed."""
 
     log: EventLog
     history: pa.Table
     first: pa.Table
     second: pa.Table
     late_item: dict[str, Any] | None
-    """An item (ITEM_SCHEMA) first sold in the second half: it joins the catalogue just before.
+    """An item (ITEM_SCHEMA) first sold in the second part: it joins the catalogue just before.
 
     None where the log has no such item like one that is known."""
 
     @classmethod
     def of(cls, log: EventLog, split_ms: int) -> Chapters:
-        """History before `split_ms`; the rest halved by number of events, not within a moment."""
+        """History before `split_ms`; the rest cut after `FIRST_SHARE` of its events or earlier.
+
+        A moment is never split. Raises ValueError for a log without a past or a present.
+        """
         rest = log.between(split_ms, None)
         if not rest.num_rows or rest.num_rows == log.events.num_rows:
             raise ValueError(
                 f"the log must have events before and after {day(split_ms)}: "
                 f"it has {log.events.num_rows:,} in all"
             )
-        half_ms = rest["event_time_ms"][rest.num_rows // 2].as_py()
-        second = log.between(half_ms, None)
+        cut_ms = rest["event_time_ms"][int(rest.num_rows * FIRST_SHARE)].as_py()
+        second = log.between(cut_ms, None)
         return cls(
             log,
             log.between(None, split_ms),
-            log.between(split_ms, half_ms),
+            log.between(split_ms, cut_ms),
             second,
-            _best_selling_newcomer(log, log.between(None, half_ms), second),
+            _best_selling_newcomer(log, log.between(None, cut_ms), second),
         )
 
     @property
@@ -66,7 +72,7 @@ class Chapters:
 def _best_selling_newcomer(
     log: EventLog, before: pa.Table, second: pa.Table
 ) -> dict[str, Any] | None:
-    """Of the items that nobody touched before the second half, the one most bought in it.
+    """Of the items that nobody touched before the second part, the one most bought in it.
 
     Its title must resemble that of something bought before: what is like nothing has no buyers yet
     whom one could tell.

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
-import torch
 from rich.console import Console
 
 from ray_apps.demo.chapters import Chapters
@@ -35,8 +34,6 @@ def run_demo(
     """
     chapters = Chapters.of(log, split_ms)
     _clear(settings.home)
-    # More threads would only wait for each other: every core has its processes already.
-    torch.set_num_threads(1)
     choice = available(settings.knowledge)
     console.print(f"[dim]knowledge: {choice.why}[/dim]")
     stages = Stages(console)
