@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import settings
 
 # As the command does, before anybody imports torch.
@@ -11,3 +12,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 settings.register_profile("reaseq", deadline=None)
 settings.load_profile("reaseq")
+
+
+SHARED = ("ray_session", "shop")
+"""Fixtures that live to the end of the session, the heaviest one last."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What uses a system that stays comes last, so that no other test runs beside it."""
+    items.sort(
+        key=lambda item: [name in getattr(item, "fixturenames", ()) for name in SHARED[::-1]]
+    )

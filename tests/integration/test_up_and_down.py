@@ -23,7 +23,12 @@ class Machine:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        ours = {"REASEQ_HOME": str(home), "REASEQ_SERVE__PORT": "0"}
+        # The language model has tests of its own and would take most of the time here.
+        ours = {
+            "REASEQ_HOME": str(home),
+            "REASEQ_SERVE__PORT": "0",
+            "REASEQ_KNOWLEDGE__SOURCE": "recorded",
+        }
         theirs = {k: v for k, v in os.environ.items() if not k.startswith("REASEQ_")}
         self._environment = {**theirs, **ours}
         self._started: list[psutil.Process] = []
