@@ -9,7 +9,7 @@ STAMP := $(VENV)/installed
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -E '^[a-z%-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 install: $(STAMP)  ## a virtual environment with everything at its pinned version
 
@@ -30,6 +30,9 @@ demo: $(STAMP)  ## the whole loop on real data, with a report at the end (ARGS="
 
 test: $(STAMP)  ## all tests (ARGS="tests/unit")
 	$(BIN)/python -m pytest $(ARGS)
+
+bench-%: $(STAMP)  ## a benchmark by name, e.g. bench-prequential (see benchmarks/README.md)
+	$(BIN)/python -W ignore -m benchmarks.$(subst -,_,$*) $(ARGS)
 
 check: $(STAMP)  ## style, layers and types
 	$(BIN)/ruff check .

@@ -22,6 +22,7 @@ from io import BytesIO
 import pyarrow as pa
 import pyarrow.json
 
+from benchmarks.report import say
 from reaseq.schemas import EVENT_SCHEMA
 from streams.codec import event_codec
 
@@ -74,11 +75,6 @@ def events_per_second(
     start = time.process_time()
     num_events = sum(int(decode(batch).num_rows) for batch in batches)
     return num_events / (time.process_time() - start)
-
-
-def say(line: str) -> None:
-    """To the one who measures."""
-    sys.stdout.write(f"{line}\n")
 
 
 def show(name: str, figures: Sequence[float], unit: str) -> None:

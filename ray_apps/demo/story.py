@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import httpx
 import pyarrow as pa
@@ -30,7 +29,7 @@ from reaseq.candidates.co_occurrence import CoOccurrence
 from reaseq.candidates.nearest import NearestItems
 from reaseq.candidates.popularity import Popularity
 from reaseq.evaluation.prequential import PrequentialEvaluation, Scorer
-from reaseq.ranker.ranker import Parts, RankerScorer
+from reaseq.ranker.ranker import RankerScorer
 from reaseq.recommender import Recommender
 from reaseq.representations.item_text import item_text
 from reaseq.representations.text_encoder import SentenceEncoder
@@ -57,21 +56,6 @@ BAD_RECORDS = (
     b'{"event_id":"x","user_id":"u","context":{"note":"' + b"x" * 2_000_000 + b'"}}',
 )
 """Sent among the events: no JSON, an unknown type, a negative time, two megabytes."""
-
-
-class Evaluated(NamedTuple):
-    """The ranker's variants that the evaluation runs side by side."""
-
-    ranker: RankerScorer
-
-    def scorers(self) -> dict[str, Scorer]:
-        """With both parts, with one of them, with none."""
-        return {
-            "ranker": self.ranker,
-            "ranker_plain": self.ranker.variant(Parts(knowledge=False, generated=False)),
-            "ranker_knowledge": self.ranker.variant(Parts(generated=False)),
-            "ranker_generated": self.ranker.variant(Parts(knowledge=False)),
-        }
 
 
 @dataclass
@@ -181,7 +165,7 @@ class Story:
         popularity, co_occurrence = Popularity(vocabulary), CoOccurrence(vocabulary)
         for baseline in (popularity, co_occurrence):
             baseline.observe(self.chapters.history)
-        variants = Evaluated(self._scorer(version, item_ids)).scorers()
+        variants = self._scorer(version, item_ids).variants()
         baselines: dict[str, Scorer] = {"popularity": popularity, "co_occurrence": co_occurrence}
         return PrequentialEvaluation(item_ids, {**baselines, **variants})
 
@@ -221,7 +205,7 @@ class Story:
         if outcome.promoted:
             scorer = self._scorer(outcome.challenger.version, evaluation.items.item_ids)
             scorer.observe(_between(self.chapters, outcome.challenger.trained_up_to_ms, end_ms))
-            for name, variant in Evaluated(scorer).scorers().items():
+            for name, variant in scorer.variants().items():
                 evaluation.replace(name, variant)
 
     def mismatches(self) -> tuple[int, int]:

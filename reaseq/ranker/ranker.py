@@ -218,6 +218,15 @@ class RankerScorer:
         self._candidates = self.ranker.candidates(self._codes, self._asked)
         return RankerVariant(self, parts)
 
+    def variants(self) -> dict[str, RankerScorer | RankerVariant]:
+        """With both parts, with none, and with one of them, by name."""
+        return {
+            "ranker": self,
+            "ranker_plain": self.variant(Parts(knowledge=False, generated=False)),
+            "ranker_knowledge": self.variant(Parts(generated=False)),
+            "ranker_generated": self.variant(Parts(knowledge=False)),
+        }
+
     def score_variant(self, parts: Parts, sequences: pa.Table, at_ms: Ints) -> Floats:
         """As `score`. All variants are computed when the first one is asked about a table."""
         if self._last is None or self._last[0] is not sequences:

@@ -1,0 +1,47 @@
+"""What a benchmark found, with what it was found on, as a file to commit."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "results"
+LIBRARIES = ("ray", "torch", "feast", "pyarrow", "numpy")
+
+
+def write_results(name: str, figures: Mapping[str, object]) -> Path:
+    """Write `results/NAME.json`: the figures, versions, cores and commit. Returns the file."""
+    about = {
+        "python": platform.python_version(),
+        "libraries": {library: version(library) for library in LIBRARIES},
+        "cores": os.cpu_count(),
+        "commit": _commit(),
+    }
+    FOLDER.mkdir(exist_ok=True)
+    file = FOLDER / f"{name}.json"
+    file.write_text(json.dumps({**figures, "measured_with": about}, indent=2) + "\n")
+    return file
+
+
+def say(line: str) -> None:
+    """To the one who measures."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def _commit() -> str:
+    """The commit, with a mark when the tree differs from it."""
+    told = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return told.stdout.strip() or "unknown"
