@@ -78,7 +78,7 @@ def test_an_older_order_counts_less() -> None:
 
 orders = st.lists(
     st.tuples(
-        st.integers(1, 40),
+        st.integers(1, 400),
         st.lists(st.sampled_from(["a", "b", "c", "d", "unknown"]), min_size=1, max_size=4),
     ),
     max_size=12,
