@@ -11,7 +11,6 @@ join, knowledge is what ships with the package. Nothing runs but Ray: no broker,
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import tempfile
 import time
@@ -28,7 +27,6 @@ from ray_apps.cluster import ray_cluster
 from ray_apps.demo.command import ONLINE_RETAIL_SPLIT_MS
 from ray_apps.feature_store import apply_features
 from ray_apps.home import Home
-from ray_apps.quiet import quiet_third_parties
 from ray_apps.registry import generators, rankers
 from ray_apps.training.train import train_model
 from ray_apps.training.train_generator import train_generator
@@ -148,6 +146,4 @@ def spread(figures: Sequence[float]) -> str:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
-    quiet_third_parties()
     main()
