@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from typing import Any
 
 from reaseq.settings import Settings
 
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
 
 def as_toml(settings: Settings) -> str:
     """One table a section. A setting without a value, and a secret, is a comment."""
-    values = settings.model_dump(mode="json")
+    return "\n".join(_tables((), settings.model_dump(mode="json")))
+
+
+def _tables(path: tuple[str, ...], values: dict[str, Any]) -> Iterator[str]:
+    """A table and the tables below it, each as a text of its own."""
     plain = {name: value for name, value in values.items() if not isinstance(value, dict)}
-    blocks = [_lines(plain)]
-    blocks += [
-        f"[{name}]\n{_lines(value)}" for name, value in values.items() if isinstance(value, dict)
-    ]
-    return "\n".join(blocks)
-
-
-def _lines(values: dict[str, Any]) -> str:
-    return "".join(f"{_line(name, value)}\n" for name, value in values.items())
+    head = f"[{'.'.join(map(_key, path))}]\n" if path else ""
+    lines = "".join(f"{_line(name, value)}\n" for name, value in plain.items())
+    if lines:
+        yield head + lines
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _tables((*path, name), value)
 
 
 def _line(name: str, value: Any) -> str:
@@ -28,4 +34,9 @@ def _line(name: str, value: Any) -> str:
         return f"# {name} is not set"
     if isinstance(value, str) and value and set(value) == {"*"}:
         return f"# {name} is set and secret"
-    return f"{name} = {json.dumps(value)}"
+    # Strings, numbers, truths and lists of them look alike in JSON and TOML.
+    return f"{_key(name)} = {json.dumps(value, ensure_ascii=False)}"
+
+
+def _key(name: str) -> str:
+    return name if _BARE_KEY.fullmatch(name) else json.dumps(name, ensure_ascii=False)

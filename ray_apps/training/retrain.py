@@ -12,7 +12,7 @@ from ray_apps.registry import rankers
 from ray_apps.training.compare import Comparison, compare
 from ray_apps.training.distributed import OnEpoch
 from ray_apps.training.train import train_model
-from reaseq.ranker.folder import ModelManifest
+from reaseq.ranker.folder import ModelManifest, read_manifest
 from reaseq.ranker.trends import DAY_MS
 from reaseq.settings import Settings
 from streams.event_archive import EventArchive
@@ -55,16 +55,16 @@ def retrain(
     """One round: point-in-time training set, Ray Train, comparison, verdict in the registry.
 
     The newest `retrain.held_out_days` before `end_ms` (None: all there is) are kept from the
-    challenger and decide. A first model has nobody to beat and trains on everything. Ray must be
-    initialised. Raises ValueError when there is nothing to train on.
+    challenger and decide; fewer where the champion has learnt from some of them. A first model has
+    nobody to beat and trains on everything. Ray must be initialised. Raises ValueError when there
+    is nothing to train on, or nothing that the champion has not learnt from.
     """
     models = rankers(settings)
     champion = models.champion
     if end_ms is None:
         newest_ms = pc.max(EventArchive(Home(settings.home).events).read()["event_time_ms"]).as_py()
         end_ms = (newest_ms or 0) + 1
-    held_out_ms = int(settings.retrain.held_out_days * DAY_MS)
-    start_ms = end_ms - held_out_ms if champion else end_ms
+    start_ms = _held_out_from(settings, champion, end_ms) if champion else end_ms
     challenger = train_model(
         settings, before_ms=start_ms, seed=seed, on_text=on_text, on_epoch=on_epoch
     )
@@ -75,6 +75,19 @@ def retrain(
     outcome = Outcome(challenger, champion, comparison)
     _settle(settings, outcome)
     return outcome
+
+
+def _held_out_from(settings: Settings, champion: str, end_ms: int) -> int:
+    """When the time begins that neither contender may have learnt from."""
+    learnt_up_to_ms = read_manifest(rankers(settings).folder_of(champion)).trained_up_to_ms
+    start_ms = end_ms - int(settings.retrain.held_out_days * DAY_MS)
+    start_ms = max(start_ms, learnt_up_to_ms + 1)
+    if start_ms >= end_ms:
+        raise ValueError(
+            f"nothing has arrived since {champion} was trained: there is no time on which a "
+            "challenger could be compared with it"
+        )
+    return start_ms
 
 
 def _settle(settings: Settings, outcome: Outcome) -> None:

@@ -36,6 +36,9 @@ from tests.waiting import wait_until
 
 NUM_USERS = 60
 
+FIRST_TRAINED_UP_TO_MS = 1_322_697_600_000
+"""2011-12-01, nine days before the data end: time on which a challenger can be compared."""
+
 
 class Shop:
     """A running system with trained models, and what a client needs."""
@@ -96,7 +99,7 @@ def open_shop(settings: Settings) -> Iterator[Shop]:
             version = train_generator(settings).version
             generators(settings).promote(version)
             generate_for_all(settings, version, lambda done, total: None)
-            retrain(settings)
+            retrain(settings, end_ms=FIRST_TRAINED_UP_TO_MS)
             with serving(settings) as url:
                 users = data.events["user_id"].dictionary_encode().combine_chunks()
                 busiest = users.dictionary[pc.mode(users.indices)[0].as_py()["mode"]].as_py()

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
+import pytest
 
 from ray_apps.registry import rankers
 from ray_apps.training.retrain import retrain
-from tests.integration.shop import Shop
+from reaseq.ranker.trends import DAY_MS
+from tests.integration.shop import FIRST_TRAINED_UP_TO_MS, Shop
 from tests.waiting import wait_until
 
 END_OF_HISTORY_MS = 1_323_475_200_000
@@ -99,4 +101,12 @@ def test_a_challenger_that_loses_is_refused_and_recorded(shop: Shop) -> None:
     entry = next(e for e in models.list() if e.version == outcome.challenger.version)
     assert entry.verdict == "refused"
     assert entry.figures["ndcg"] < entry.figures["champion_ndcg"]
+
+
+def test_time_that_the_champion_has_learnt_from_decides_nothing(shop: Shop) -> None:
+    """With nothing newer than the champion's own history there is nothing to compare on."""
+    before = [entry.version for entry in rankers(shop.settings).list()]
+    with pytest.raises(ValueError, match="nothing has arrived since v0001 was trained"):
+        retrain(shop.settings, end_ms=FIRST_TRAINED_UP_TO_MS - DAY_MS)
+    assert [entry.version for entry in rankers(shop.settings).list()] == before
     assert serving(shop) == "v0001"
