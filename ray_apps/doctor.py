@@ -21,7 +21,7 @@ from streams.kafka_log import KafkaLog
 from streams.log import LogError
 
 MIN_DISK_GB = 2.0
-MIN_MEMORY_GB = 4.0
+MIN_MEMORY_GB = 11.0
 _GB = 1024**3
 
 
@@ -72,7 +72,7 @@ def _packages(_: Settings) -> Finding:
 
 def _memory(_: Settings) -> Finding:
     free_gb = psutil.virtual_memory().available / _GB
-    mend = f"close something: {MIN_MEMORY_GB:.0f} GB free are needed"
+    mend = f"close something: the demo needs {MIN_MEMORY_GB:.0f} GB"
     return Finding("Memory", free_gb >= MIN_MEMORY_GB, f"{free_gb:.1f} GB free", mend)
 
 
