@@ -21,7 +21,7 @@ def write_results(name: str, figures: Mapping[str, object]) -> Path:
         "python": platform.python_version(),
         "libraries": {library: version(library) for library in LIBRARIES},
         "cores": os.cpu_count(),
-        "commit": _commit(),
+        "commit": COMMIT,
     }
     FOLDER.mkdir(exist_ok=True)
     file = FOLDER / f"{name}.json"
@@ -45,3 +45,7 @@ def _commit() -> str:
         check=False,
     )
     return told.stdout.strip() or "unknown"
+
+
+COMMIT = _commit()
+"""Taken at the start: a long run may see the next commit."""
