@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -25,8 +26,12 @@ LABELLED = DEFAULT.model_copy(
 
 
 @pytest.mark.parametrize("settings", [DEFAULT, LABELLED], ids=["default", "labelled"])
-def test_what_is_printed_can_be_read_back(settings: Settings, tmp_path: Path) -> None:
+def test_what_is_printed_can_be_read_back(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every section and pool, with names that TOML wants in quotes."""
+    for name in [name for name in os.environ if name.startswith("REASEQ_")]:
+        monkeypatch.delenv(name)
     settings = settings.at_home(tmp_path)
     file = tmp_path / "settings.toml"
     file.write_text(as_toml(settings))
