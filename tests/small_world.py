@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from reaseq.ranker.trends import DAY_MS
 from reaseq.vocabulary import ItemVocabulary
 
 ITEMS = ItemVocabulary([f"item-{i}" for i in range(12)])
 TEXT = np.eye(12, dtype=np.float32)
-DAY_MS = 86_400_000
 
 
 def pairs_world(num_rows: int = 64) -> pa.Table:

@@ -101,6 +101,7 @@ def test_a_challenger_that_loses_is_refused_and_recorded(shop: Shop) -> None:
     entry = next(e for e in models.list() if e.version == outcome.challenger.version)
     assert entry.verdict == "refused"
     assert entry.figures["ndcg"] < entry.figures["champion_ndcg"]
+    assert serving(shop) == "v0001"
 
 
 def test_time_that_the_champion_has_learnt_from_decides_nothing(shop: Shop) -> None:
@@ -109,4 +110,3 @@ def test_time_that_the_champion_has_learnt_from_decides_nothing(shop: Shop) -> N
     with pytest.raises(ValueError, match="nothing has arrived since v0001 was trained"):
         retrain(shop.settings, end_ms=FIRST_TRAINED_UP_TO_MS - DAY_MS)
     assert [entry.version for entry in rankers(shop.settings).list()] == before
-    assert serving(shop) == "v0001"

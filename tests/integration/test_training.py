@@ -23,7 +23,7 @@ NUM_ROWS = 1000
 
 
 def test_a_killed_worker_resumes_from_the_checkpoint(ray_session: None, tmp_path: Path) -> None:
-    """Training goes on on, not anew, and ends with the weights of a training in peace."""
+    """Training goes on, not anew, and ends with the weights of a training in peace."""
     killed: list[int] = []
     epochs: list[int] = []
 
