@@ -23,7 +23,7 @@ D width, E head width, K trend windows.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -69,6 +69,10 @@ class Question(NamedTuple):
     wish: Tensor
     """[C, E]"""
 
+    def take(self, places_P: Tensor) -> Question:
+        """That of the candidates at the places, in their order."""
+        return Question(self.query[places_P], self.wish[places_P])
+
 
 class Candidates(NamedTuple):
     """Items to be scored, with all of it that does not depend on the sequence."""
@@ -78,12 +82,18 @@ class Candidates(NamedTuple):
     items: Tensor
     """[C, D]"""
     questions: tuple[Question, ...]
-    """Of each head over the log; then of the one over the generated sequence if there is one."""
+    """Of each head over the log."""
+    generated_question: Question | None
+    """Of the head over the generated sequence, if there is one."""
 
     def take(self, places_P: Tensor) -> Candidates:
         """Only those at the places, in their order."""
-        questions = tuple(Question(q.query[places_P], q.wish[places_P]) for q in self.questions)
-        return Candidates(self.codes[places_P], self.items[places_P], questions)
+        return Candidates(
+            self.codes[places_P],
+            self.items[places_P],
+            tuple(question.take(places_P) for question in self.questions),
+            self.generated_question and self.generated_question.take(places_P),
+        )
 
 
 class RankerModel(nn.Module):
@@ -127,8 +137,9 @@ class RankerModel(nn.Module):
     def candidates(self, codes_C: Tensor, items_CD: Tensor) -> Candidates:
         """What can be computed of candidates before any sequence is known."""
         normed_CD = self.norm(items_CD)
-        questions = tuple(attention.question(normed_CD) for attention in self._attentions())
-        return Candidates(codes_C, items_CD, questions)
+        questions = tuple(cast(TargetAttention, h).question(normed_CD) for h in self.heads)
+        generated = self.generated.attention.question(normed_CD) if self.generated else None
+        return Candidates(codes_C, items_CD, questions, generated)
 
     def forward(self, batch: Batch, candidates_C: Tensor) -> Tensor:
         """Logits [B, C] of the candidates' codes."""
@@ -152,14 +163,8 @@ class RankerModel(nn.Module):
         logged_BC = self._logged(batch, candidates, items_BLD)
         if self.generated is None:
             return logged_BC, None
-        question = candidates.questions[-1]
-        behaviours_BGD = self.norm(items_BGD)
+        question, behaviours_BGD = candidates.generated_question, self.norm(items_BGD)
         return logged_BC, self.generated(batch, candidates.codes, question, behaviours_BGD)
-
-    def _attentions(self) -> list[TargetAttention]:
-        """Every head, in the order of `Candidates.questions`."""
-        heads = [head for head in self.heads if isinstance(head, TargetAttention)]
-        return heads if self.generated is None else [*heads, self.generated.attention]
 
     def _logged(self, batch: Batch, candidates: Candidates, items_BLD: Tensor) -> Tensor:
         padding_BL = batch.codes == 0
@@ -173,7 +178,7 @@ class RankerModel(nn.Module):
         logits_BC: Tensor = (
             self.bias(codes_C).squeeze(-1) + self.user(pooled_BP) @ candidates.items.T
         )
-        for head, question in zip(self.heads, candidates.questions, strict=False):
+        for head, question in zip(self.heads, candidates.questions, strict=True):
             logits_BC = logits_BC + head(question, events_BLD, kinds_BL, padding_BL)
         logits_BC = logits_BC + self.repeats(batch.codes, kinds_BL, codes_C)
         if self.trend_weight is not None:
@@ -250,7 +255,7 @@ class Generated(nn.Module):
     def forward(
         self, batch: Batch, candidates_C: Tensor, question: Question, items_BGD: Tensor
     ) -> Tensor:
-        """Logits [B, C] of the candidates' codes, who ask the question; the items are normalised"""
+        """Logits [B, C] of the candidates who ask the question; the items come normalised."""
         behaviours_BGD = items_BGD + self.chance(batch.chances)
         attended_BC = self.attention(question, behaviours_BGD, batch.chances, batch.generated == 0)
         repeats_BC = self.repeats(batch.generated, batch.chances, candidates_C)
