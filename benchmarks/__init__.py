@@ -1,9 +1,8 @@
 """Benchmarks: each module is a program; see README.md."""
 
-import os
-
 from ray_apps.quiet import quiet_third_parties
+from ray_apps.threads import one_thread
 
 # As the `reaseq` command does, before anybody imports torch or Ray.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+one_thread()
 quiet_third_parties()

@@ -24,29 +24,25 @@ import pyarrow.parquet as pq
 from benchmarks.report import say, write_results
 from ray_apps.backfill import backfill_events
 from ray_apps.cluster import ray_cluster
-from ray_apps.demo.command import ONLINE_RETAIL_SPLIT_MS
 from ray_apps.feature_store import apply_features
 from ray_apps.home import Home
 from ray_apps.registry import generators, rankers
 from ray_apps.training.train import train_model
 from ray_apps.training.train_generator import train_generator
-from reaseq.candidates.co_occurrence import CoOccurrence
-from reaseq.candidates.popularity import Popularity
+from reaseq.candidates.baselines import baselines
 from reaseq.datasets.event_log import EventLog
-from reaseq.datasets.online_retail import read_online_retail
+from reaseq.datasets.online_retail import SPLIT_MS, read_online_retail
 from reaseq.diffusion.generator import DiffusionGenerator
 from reaseq.evaluation.blocks import blocks_of, score_block
 from reaseq.evaluation.orders import orders_of
-from reaseq.evaluation.prequential import PrequentialEvaluation, Scorer
+from reaseq.evaluation.prequential import PrequentialEvaluation
 from reaseq.knowledge.item_knowledge import content_hash, knowledge_table
 from reaseq.knowledge.recorded import recorded
 from reaseq.ranker.ranker import Ranker
 from reaseq.schemas import SEQUENCE_SCHEMA
 from reaseq.settings import Settings
-from reaseq.vocabulary import ItemVocabulary
 from streams.features import Features
 
-SPLIT_MS = ONLINE_RETAIL_SPLIT_MS
 ORDERS_AT_ONCE = 64
 BASE = "ranker_plain"
 
@@ -121,12 +117,8 @@ def fill_features(settings: Settings, log: EventLog) -> Features:
 def evaluation_of(ranker: Ranker, log: EventLog) -> PrequentialEvaluation:
     """Both baselines as of the split, and the ranker with and without its parts."""
     item_ids = sorted(log.items["item_id"].to_pylist())
-    vocabulary = ItemVocabulary(item_ids)
-    popularity, co_occurrence = Popularity(vocabulary), CoOccurrence(vocabulary)
-    for baseline in (popularity, co_occurrence):
-        baseline.observe(log.between(None, SPLIT_MS))
-    baselines: dict[str, Scorer] = {"popularity": popularity, "co_occurrence": co_occurrence}
-    return PrequentialEvaluation(item_ids, {**baselines, **ranker.over(item_ids).variants()})
+    counting = baselines(item_ids, log.between(None, SPLIT_MS))
+    return PrequentialEvaluation(item_ids, {**counting, **ranker.over(item_ids).variants()})
 
 
 def figures_of(name: str, found: Sequence[Found]) -> dict[str, list[float]]:

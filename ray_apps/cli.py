@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ray_apps.quiet import quiet_third_parties
+from ray_apps.threads import one_thread
 from reaseq.settings import Settings, SettingsError, load_settings
 
 app = typer.Typer(
@@ -59,8 +59,7 @@ TypesOption = Annotated[
 
 def main() -> None:
     """Entry point of the `reaseq` command."""
-    # Every core has a process of ours already: more threads would spend it waiting for each other.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    one_thread()
     quiet_third_parties()
     app()
 

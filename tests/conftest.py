@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 from hypothesis import settings
 
-# As the command does, before anybody imports torch.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+from ray_apps.threads import one_thread
+
+one_thread()
 
 settings.register_profile("reaseq", deadline=None)
 settings.load_profile("reaseq")
-
 
 SHARED = ("ray_session", "shop")
 """Fixtures that live to the end of the session, the heaviest one last."""

@@ -11,10 +11,8 @@ from ray_apps.logs import read_source
 from ray_apps.run_file import find_running
 from ray_apps.system import unwind_on_sigterm
 from reaseq.datasets.event_log import EventLog
+from reaseq.datasets.online_retail import SPLIT_MS
 from reaseq.settings import Settings
-
-ONLINE_RETAIL_SPLIT_MS = 1_320_105_600_000
-"""2011-11-01: eleven months are history, the rest is streamed."""
 
 HISTORY_SHARE = 0.8
 """Of the events of another log."""
@@ -37,7 +35,7 @@ def demo_command(
         raise ValueError("a demo still runs here (--keep): end it with `reaseq down`")
     with console.status("reading the log"):
         log = read_source(file, mapping, types, num_users)
-    split_ms = ONLINE_RETAIL_SPLIT_MS if file is None else _split_ms(log)
+    split_ms = SPLIT_MS if file is None else _split_ms(log)
     serve = settings.serve.model_copy(update={"port": settings.serve.port if keep else 0})
     settings = settings.at_home(home).model_copy(update={"serve": serve})
     run_demo(settings, log, split_ms, console, keep)

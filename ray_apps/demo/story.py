@@ -25,10 +25,9 @@ from ray_apps.system import Foundation, System
 from ray_apps.text_generation.choose import Choice
 from ray_apps.training.retrain import Outcome, retrain
 from ray_apps.training.train_generator import train_generator
-from reaseq.candidates.co_occurrence import CoOccurrence
+from reaseq.candidates.baselines import baselines
 from reaseq.candidates.nearest import NearestItems
-from reaseq.candidates.popularity import Popularity
-from reaseq.evaluation.prequential import PrequentialEvaluation, Scorer
+from reaseq.evaluation.prequential import PrequentialEvaluation
 from reaseq.ranker.ranker import RankerScorer
 from reaseq.recommender import Recommender
 from reaseq.representations.item_text import item_text
@@ -161,13 +160,9 @@ class Story:
     def evaluation(self, version: str) -> PrequentialEvaluation:
         """Popularity and co-occurrence as of the split, and the champion with and without parts."""
         item_ids = sorted(self.chapters.log.items["item_id"].to_pylist())
-        vocabulary = ItemVocabulary(item_ids)
-        popularity, co_occurrence = Popularity(vocabulary), CoOccurrence(vocabulary)
-        for baseline in (popularity, co_occurrence):
-            baseline.observe(self.chapters.history)
         variants = self._scorer(version, item_ids).variants()
-        baselines: dict[str, Scorer] = {"popularity": popularity, "co_occurrence": co_occurrence}
-        return PrequentialEvaluation(item_ids, {**baselines, **variants})
+        counting = baselines(item_ids, self.chapters.history)
+        return PrequentialEvaluation(item_ids, {**counting, **variants})
 
     def stream(self, name: str, title: str, run: PrequentialStream, events: pa.Table) -> None:
         """Score and stream one chapter, with bad records among the good."""

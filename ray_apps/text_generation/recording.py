@@ -16,10 +16,9 @@ import pyarrow.compute as pc
 from rich.progress import Progress
 
 from ray_apps.console import console, friendly_errors
-from ray_apps.demo.command import ONLINE_RETAIL_SPLIT_MS
 from ray_apps.text_generation.choose import available, open_text_generator
 from reaseq.datasets.event_log import EventLog
-from reaseq.datasets.online_retail import read_online_retail
+from reaseq.datasets.online_retail import SPLIT_MS, read_online_retail
 from reaseq.events import EventType, Item
 from reaseq.knowledge import recorded
 from reaseq.knowledge.knowledge_base import KnowledgeBase, Learned, MemoryKnowledgeStore
@@ -76,7 +75,7 @@ def main() -> None:
         choice = available(settings.knowledge)
         if choice.source not in ("vllm", "endpoint"):
             raise ValueError(f"there is no language model to ask: {choice.why}")
-        items = items_to_record(read_online_retail(), ONLINE_RETAIL_SPLIT_MS)
+        items = items_to_record(read_online_retail(), SPLIT_MS)
         with Progress(console=console) as progress:
             learned = asyncio.run(record(settings, items, progress))
     console.print(

@@ -17,6 +17,9 @@ from reaseq.datasets.event_log import EventLog, items_of
 from reaseq.events import EventType
 from reaseq.schemas import EVENT_SCHEMA
 
+SPLIT_MS = 1_320_105_600_000
+"""2011-11-01: eleven months to learn from; the demo and the benchmarks evaluate on the rest."""
+
 
 def read_online_retail() -> EventLog:
     """The whole data set as a log.
