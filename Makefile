@@ -14,6 +14,7 @@ help:  ## this list
 install: $(STAMP)  ## a virtual environment with everything at its pinned version
 
 # Compiled at the end, on all cores, so that no process has to where bytecode may not be written.
+# A file for a later Python does not compile; nobody imports it.
 # torch first: its build (CPU or GPU) is the one choice that is yours, by pip's own settings.
 $(STAMP): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 is needed: set PYTHON=/path/to/python3.11"; exit 1; }
@@ -32,7 +33,7 @@ test: $(STAMP)  ## all tests (ARGS="tests/unit")
 	$(BIN)/python -m pytest $(ARGS)
 
 bench-%: $(STAMP)  ## a benchmark by name, e.g. bench-prequential (see benchmarks/README.md)
-	$(BIN)/python -W ignore -m benchmarks.$(subst -,_,$*) $(ARGS)
+	$(BIN)/python -m benchmarks.$(subst -,_,$*) $(ARGS)
 
 check: $(STAMP)  ## style, layers and types
 	$(BIN)/ruff check .

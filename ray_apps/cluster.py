@@ -25,7 +25,6 @@ _QUIETER = {
     "LOG_NAME_UPDATE_INTERVAL_S": "3600",
     # Every tenth of a second by default.
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
-    "RAY_DEDUP_LOGS": "1",
 }
 """What idle parts of Ray take from a laptop's few cores, made less. Set it yourself to differ."""
 

@@ -49,12 +49,17 @@ def retrain_loop(settings: Settings, console: Console, seed: int) -> None:
         if trigger.is_due(archive.num_rows(), time.monotonic()):
             trigger.begin(archive.num_rows(), time.monotonic())
             try:
-                retrain_command(settings, console, seed, generator=False)
+                _heard_again(settings, console, seed)
             except ValueError as error:
-                hush.end()
                 console.print(f"[yellow]this round failed[/yellow]: {error}")
-            finally:
-                hush.end()
+
+
+def _heard_again(settings: Settings, console: Console, seed: int) -> None:
+    """One round of the loop; taking Ray down hushes the console, and the loop has more to say."""
+    try:
+        retrain_command(settings, console, seed, generator=False)
+    finally:
+        hush.end()
 
 
 def generate_command(settings: Settings, console: Console) -> None:
