@@ -24,7 +24,7 @@ import pyarrow.json
 
 from benchmarks.report import say
 from reaseq.schemas import EVENT_SCHEMA
-from streams.codec import event_codec
+from streams.log.codec import event_codec
 
 MAX_BYTES = 262_144
 

@@ -22,26 +22,26 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from benchmarks.report import say, write_results
-from ray_apps.backfill import backfill_events
-from ray_apps.cluster import ray_cluster
-from ray_apps.feature_store import apply_features
-from ray_apps.home import Home
-from ray_apps.registry import generators, rankers
-from ray_apps.training.train import train_model
+from ray_apps.jobs.backfill import backfill_events
+from ray_apps.registry.kinds import generators, rankers
+from ray_apps.runtime.cluster import ray_cluster
+from ray_apps.runtime.feature_store import apply_features
+from ray_apps.runtime.home import Home
+from ray_apps.settings import Settings
 from ray_apps.training.train_generator import train_generator
+from ray_apps.training.train_ranker import train_model
 from reaseq.candidates.baselines import baselines
 from reaseq.datasets.event_log import EventLog
 from reaseq.datasets.online_retail import SPLIT_MS, read_online_retail
-from reaseq.diffusion.generator import DiffusionGenerator
 from reaseq.evaluation.blocks import blocks_of, score_block
-from reaseq.evaluation.orders import orders_of
 from reaseq.evaluation.prequential import PrequentialEvaluation
+from reaseq.generator.generator import DiffusionGenerator
 from reaseq.knowledge.item_knowledge import content_hash, knowledge_table
 from reaseq.knowledge.recorded import recorded
 from reaseq.ranker.ranker import Ranker
 from reaseq.schemas import SEQUENCE_SCHEMA
-from reaseq.settings import Settings
-from streams.features import Features
+from reaseq.sequences.orders import orders_of
+from streams.feature_store.features import Features
 
 ORDERS_AT_ONCE = 64
 BASE = "ranker_plain"
@@ -118,7 +118,7 @@ def evaluation_of(ranker: Ranker, log: EventLog) -> PrequentialEvaluation:
     """Both baselines as of the split, and the ranker with and without its parts."""
     item_ids = sorted(log.items["item_id"].to_pylist())
     counting = baselines(item_ids, log.between(None, SPLIT_MS))
-    return PrequentialEvaluation(item_ids, {**counting, **ranker.over(item_ids).variants()})
+    return PrequentialEvaluation(item_ids, {**counting, **ranker.scorer_for(item_ids).ablations()})
 
 
 def figures_of(name: str, found: Sequence[Found]) -> dict[str, list[float]]:

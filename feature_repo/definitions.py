@@ -1,8 +1,8 @@
 """What the feature store holds: every entity, feature view and feature service, declared once.
 
 Feast tells objects apart by identity, so this file is reached through the one import path
-`feature_repo.definitions`: `streams.features.Features.apply` imports it, and the `definitions.py`
-that it leaves in a Feast home re-exports it to the `feast` command line.
+`feature_repo.definitions`: `Features.apply` imports it, and the `definitions.py` that it leaves in
+a Feast home re-exports it to the `feast` command line.
 
 The offline source of a view is a folder of Parquet part files, relative to the Feast home. Its
 `created` column is the event time plus the row's revision in microseconds: among the rows of one

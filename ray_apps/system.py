@@ -10,23 +10,23 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 
-from ray_apps.cluster import ray_cluster
-from ray_apps.feature_store import apply_features
-from ray_apps.home import Home
-from ray_apps.quiet import native_output_to
-from ray_apps.run_file import announce, find_running, withdraw
+from ray_apps.jobs.stream import StreamJob
+from ray_apps.runtime.cluster import ray_cluster
+from ray_apps.runtime.console_output import native_output_to
+from ray_apps.runtime.feature_store import apply_features
+from ray_apps.runtime.home import Home
+from ray_apps.runtime.run_file import announce, find_running, withdraw
 from ray_apps.serving.app import serving
-from ray_apps.stream import StreamJob
-from reaseq.settings import Settings
-from streams.broker import start_broker
-from streams.kafka_log import KafkaLog
-from streams.topics import create_topics
+from ray_apps.settings import Settings
+from streams.log.broker import start_broker
+from streams.log.kafka import KafkaLog
+from streams.log.topics import create_topics
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Foundation:
+class Infrastructure:
     """Broker, Ray, topics and feature store run; nothing moves yet."""
 
     settings: Settings
@@ -34,7 +34,7 @@ class Foundation:
 
 
 @dataclass(frozen=True)
-class System(Foundation):
+class System(Infrastructure):
     """Everything runs."""
 
     url: str
@@ -42,7 +42,7 @@ class System(Foundation):
 
 
 @contextmanager
-def foundation(settings: Settings, say: Say) -> Iterator[Foundation]:
+def infrastructure(settings: Settings, say: Say) -> Iterator[Infrastructure]:
     """Start broker (unless one is configured), Ray, topics and feature store; stop them at the end.
 
     Raises ValueError when a system already runs in this home.
@@ -58,17 +58,17 @@ def foundation(settings: Settings, say: Say) -> Iterator[Foundation]:
     with ExitStack() as stack:
         settings = stack.enter_context(_with_broker(settings, say))
         log = KafkaLog(settings.kafka)
-        create_topics(log, settings)
+        create_topics(log, settings.topics, settings.kafka.num_partitions)
         say("Ray")
         stack.enter_context(ray_cluster(settings.ray))
         say("feature store")
         apply_features(settings)
-        yield Foundation(settings, log)
+        yield Infrastructure(settings, log)
 
 
 @contextmanager
-def streaming(base: Foundation) -> Iterator[StreamJob]:
-    """Start the shards on a foundation; stop them at the end."""
+def streaming(base: Infrastructure) -> Iterator[StreamJob]:
+    """Start the shards on the infrastructure; stop them at the end."""
     with _only_stream_of(Home(base.settings.home)):
         job = StreamJob(base.settings, base.log)
         try:
@@ -91,7 +91,7 @@ def _only_stream_of(home: Home) -> Iterator[None]:
 
 
 @contextmanager
-def serving_system(base: Foundation, stream: StreamJob) -> Iterator[System]:
+def serving_system(base: Infrastructure, stream: StreamJob) -> Iterator[System]:
     """Start the HTTP application beside the stream, and announce the system to other commands."""
     home = Home(base.settings.home)
     with serving(base.settings) as url:
@@ -116,7 +116,7 @@ def _with_broker(settings: Settings, say: Say) -> Iterator[Settings]:
         broker.close()
 
 
-def stay_until_told(stream: StreamJob) -> None:
+def run_until_stopped(stream: StreamJob) -> None:
     """Return at Ctrl-C or SIGTERM; raise if the stream ends by itself."""
     with suppress(KeyboardInterrupt):
         while True:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from reaseq.types import Int64s
 
 UNKNOWN = 0
 """The code of padding and of every item that the vocabulary does not hold."""
@@ -51,7 +52,7 @@ class ItemVocabulary:
     def __hash__(self) -> int:
         return hash(self.item_ids)
 
-    def encode(self, item_ids: pa.Array | pa.ChunkedArray | Sequence[str]) -> npt.NDArray[np.int64]:
+    def encode(self, item_ids: pa.Array | pa.ChunkedArray | Sequence[str]) -> Int64s:
         """The codes of `item_ids`, one each; null and unknown ids become 0."""
         if len(item_ids) < _SHORT:
             codes = [self._codes.get(item_id, UNKNOWN) for item_id in _as_list(item_ids)]
@@ -60,7 +61,7 @@ class ItemVocabulary:
         positions = pc.index_in(column, value_set=self._arrow, skip_nulls=True)
         return np.asarray(pc.fill_null(positions, -1).to_numpy(), np.int64) + 1
 
-    def decode(self, codes: npt.NDArray[np.int64] | Sequence[int]) -> list[str]:
+    def decode(self, codes: Int64s | Sequence[int]) -> list[str]:
         """The item ids of `codes`. Raises ValueError for a code that is no item."""
         positions = np.asarray(codes, np.int64) - 1
         if positions.size and (positions.min() < 0 or positions.max() >= len(self)):

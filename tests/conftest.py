@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import settings
 
-from ray_apps.threads import one_thread
+from ray_apps.runtime.threads import one_thread
 
 one_thread()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from reaseq.ranker.trends import DAY_MS
+from reaseq.types import DAY_MS
 from reaseq.vocabulary import ItemVocabulary
 
 ITEMS = ItemVocabulary([f"item-{i}" for i in range(12)])

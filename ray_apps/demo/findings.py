@@ -5,11 +5,11 @@ from __future__ import annotations
 import httpx
 
 from ray_apps.demo.report import ShownItem, ShownKnowledge, ShownUser
-from ray_apps.demo.story import Story
+from ray_apps.demo.stages import DemoRun
 from ray_apps.system import System
-from streams.dead_letters import read_dead_letter
-from streams.features import Features
-from streams.log import LogError, Partition
+from streams.feature_store.features import Features
+from streams.log.dead_letters import read_dead_letter
+from streams.log.ports import LogError, Partition
 
 NUM_SHOWN_USERS = 3
 NUM_SHOWN_ITEMS = 6
@@ -37,9 +37,9 @@ def dead_letter_reasons(system: System) -> list[str]:
         reader.close()
 
 
-def shown_users(story: Story, system: System, features: Features) -> list[ShownUser]:
+def shown_users(run: DemoRun, system: System, features: Features) -> list[ShownUser]:
     """The last users of the stream: what they bought, what is generated and recommended now."""
-    users = list(dict.fromkeys(reversed(story.chapters.second["user_id"].to_pylist())))
+    users = list(dict.fromkeys(reversed(run.split.second["user_id"].to_pylist())))
     with httpx.Client(base_url=system.url, timeout=30) as client:
         return [_shown_user(client, user_id, features) for user_id in users[:NUM_SHOWN_USERS]]
 
@@ -64,12 +64,12 @@ def _items(answer: httpx.Response) -> list[ShownItem]:
     return [ShownItem(i["item_id"], i["title"] or i["item_id"]) for i in answer.json()["items"]]
 
 
-def knowledge_card(story: Story, features: Features) -> ShownKnowledge | None:
+def knowledge_card(run: DemoRun, features: Features) -> ShownKnowledge | None:
     """What was found out about the new item, or else about the best seller that was accepted."""
     known = [row for row in features.knowledge().to_pylist() if row["verdict"] == "accepted"]
     if not known:
         return None
-    late = story.chapters.late_item
+    late = run.split.late_item
     chosen = next((row for row in known if late and row["item_id"] == late["item_id"]), known[0])
     items = features.read_items([chosen["item_id"]]).to_pylist()
     title = items[0]["title"] if items else chosen["item_id"]

@@ -15,17 +15,17 @@ import httpx
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ray_apps.settings import Settings
 from reaseq.evaluation.blocks import blocks_of, score_block
 from reaseq.evaluation.hit_rate import beyond_log_hit_rate
-from reaseq.evaluation.orders import orders_of
 from reaseq.evaluation.prequential import PrequentialEvaluation
 from reaseq.schemas import GENERATED_ITEM_IDS
+from reaseq.sequences.orders import orders_of
 from reaseq.sequences.rows import aligned, with_generated
 from reaseq.sequences.state import SequenceState
-from reaseq.settings import Settings
-from streams.codec import event_codec
-from streams.features import Features
-from streams.log import LogWriter
+from streams.feature_store.features import Features
+from streams.log.codec import event_codec
+from streams.log.ports import LogWriter
 
 ORDERS_PER_BLOCK = 64
 DUPLICATE_SHARE = 0.01

@@ -19,7 +19,7 @@ from reaseq.evaluation.prequential import Estimate, Quality
 
 Metric = Literal["hit_rate", "ndcg"]
 
-VARIANT = "ranker_"
+ABLATION = "ranker_"
 """The ranker without some of its parts has a name that begins so."""
 
 SCORER_NAMES = {
@@ -169,10 +169,10 @@ def day(time_ms: int) -> str:
 def qualities(
     report: dict[str, Quality], estimates: dict[str, Estimate], metric: Metric
 ) -> dict[str, float | IntervalReport]:
-    """A metric by scorer: the variants of the ranker with intervals, the others plain."""
+    """A metric by scorer: the ablations of the ranker with intervals, the others plain."""
     return {
         name: _interval(estimates[name], metric)
-        if name.startswith(VARIANT)
+        if name.startswith(ABLATION)
         else round(getattr(quality, metric), 5)
         for name, quality in report.items()
     }

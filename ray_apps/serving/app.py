@@ -9,17 +9,17 @@ from contextlib import contextmanager
 from ray import serve
 from ray.serve import Application
 
-from ray_apps.deployment import APPLICATION, with_secrets
-from ray_apps.quiet import hush
+from ray_apps.runtime.console_output import mute
 from ray_apps.serving.behaviours import BehaviourFollower
+from ray_apps.serving.deploy_config import APPLICATION, with_secrets
 from ray_apps.serving.gateway import Gateway
 from ray_apps.serving.generator import GeneratorReplica
 from ray_apps.serving.knowledge import KnowledgeFollower
 from ray_apps.serving.llm import LlmReplica
 from ray_apps.serving.pools import options
 from ray_apps.serving.recommender import RecommenderReplica
+from ray_apps.settings import Settings
 from ray_apps.text_generation.choose import available
-from reaseq.settings import Settings
 
 
 def build_app(settings: Settings) -> Application:
@@ -63,7 +63,7 @@ def serving(settings: Settings) -> Iterator[str]:
         serve.run(build_app(settings), name=APPLICATION, route_prefix="/")
         yield f"http://{settings.serve.host}:{port}"
     finally:
-        hush.begin()
+        mute.begin()
         serve.shutdown()
 
 

@@ -15,15 +15,15 @@ import uuid
 import pyarrow as pa
 from ray.serve.handle import DeploymentHandle
 
-from ray_apps.home import Home
-from reaseq.diffusion.behaviours import generated_rows
-from reaseq.settings import Settings
-from streams.changed_users import ChangedUsers, Due
-from streams.checkpoints import Checkpoints
-from streams.codec import event_codec
-from streams.features import Features
-from streams.follower import Follower
-from streams.kafka_log import KafkaLog
+from ray_apps.runtime.home import Home
+from ray_apps.settings import Settings
+from reaseq.generator.behaviours import generated_rows
+from streams.feature_store.features import Features
+from streams.log.codec import event_codec
+from streams.log.kafka import KafkaLog
+from streams.shards.changed_users import ChangedUsers, Due
+from streams.shards.checkpoints import Checkpoints
+from streams.shards.follower import Follower
 
 logger = logging.getLogger("ray.serve")
 

@@ -19,7 +19,7 @@ from fastapi import FastAPI, HTTPException, Query
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from ray_apps.home import Home
+from ray_apps.runtime.home import Home
 from ray_apps.serving.api import (
     MAX_EVENTS_PER_REQUEST,
     EventIn,
@@ -34,14 +34,14 @@ from ray_apps.serving.api import (
 )
 from ray_apps.serving.impressions import ImpressionLog
 from ray_apps.serving.popular import PopularItems
+from ray_apps.settings import Settings
 from reaseq import __version__
+from reaseq.recommendation.slate import NO_RANKER, Scene, Slate
 from reaseq.schemas import GENERATED_SCHEMA, SEQUENCE_SCHEMA
 from reaseq.sequences.rows import with_generated
-from reaseq.settings import Settings
-from reaseq.slate import NO_RANKER, Scene, Slate
-from streams.codec import event_codec
-from streams.features import Features
-from streams.kafka_log import KafkaLog
+from streams.feature_store.features import Features
+from streams.log.codec import event_codec
+from streams.log.kafka import KafkaLog
 
 RECOMMENDER_UNAVAILABLE = "recommender_unavailable"
 """The fallback named when the recommender did not answer in time."""

@@ -10,9 +10,9 @@ import pyarrow as pa
 import torch
 from ray import serve
 
-from ray_apps.registry import generators
-from reaseq.diffusion.generator import DiffusionGenerator
-from reaseq.settings import Settings
+from ray_apps.registry.kinds import generators
+from ray_apps.settings import Settings
+from reaseq.generator.generator import DiffusionGenerator
 
 logger = logging.getLogger("ray.serve")
 

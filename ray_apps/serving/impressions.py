@@ -9,7 +9,7 @@ import logging
 import queue
 import threading
 
-from streams.log import LogWriter
+from streams.log.ports import LogWriter
 
 logger = logging.getLogger("ray.serve")
 

@@ -16,21 +16,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ray.serve.handle import DeploymentHandle
 
-from ray_apps.home import Home
+from ray_apps.runtime.home import Home
 from ray_apps.serving.llm import LlmHandle
+from ray_apps.settings import Settings
 from ray_apps.text_generation.choose import available
 from reaseq.events import EventType, Item
-from reaseq.knowledge.knowledge_base import KnowledgeAgent, KnowledgeBase, Learned
+from reaseq.knowledge.knowledge_base import KnowledgeAgent, KnowledgeBase, KnowledgeStats
 from reaseq.knowledge.product_agent import ProductAgent
 from reaseq.knowledge.recorded import RecordedAgent
 from reaseq.knowledge.text_generator import TextGenerationError
-from reaseq.settings import Settings
-from streams.checkpoints import Checkpoints
-from streams.codec import item_codec
-from streams.event_archive import EventArchive
-from streams.features import Features
-from streams.follower import Follower
-from streams.kafka_log import KafkaLog
+from streams.feature_store.features import Features
+from streams.log.codec import item_codec
+from streams.log.kafka import KafkaLog
+from streams.offline.events import EventArchive
+from streams.shards.checkpoints import Checkpoints
+from streams.shards.follower import Follower
 
 logger = logging.getLogger("ray.serve")
 
@@ -41,7 +41,7 @@ PAUSE_AFTER_FAILURE_S = 2.0
 class KnowledgeProgress(NamedTuple):
     """What has been found out since the replica started."""
 
-    learned: Learned = Learned()
+    learned: KnowledgeStats = KnowledgeStats()
     model: str | None = None
     is_idle: bool = True
     """Whether no item waits."""
@@ -74,7 +74,7 @@ class KnowledgeFollower:
         )
         self._waiting: dict[str, Item] = {}
         self._begun = False
-        self._done = Learned()
+        self._done = KnowledgeStats()
         self._trouble = ""
         self._tasks = [asyncio.get_running_loop().create_task(self._follow())]
 

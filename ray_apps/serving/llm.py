@@ -12,7 +12,8 @@ import os
 
 from ray.serve.handle import DeploymentHandle
 
-from ray_apps.home import Home
+from ray_apps.runtime.home import Home
+from ray_apps.settings import Settings
 from ray_apps.text_generation.choose import open_text_generator
 from reaseq.knowledge.text_generator import (
     Generation,
@@ -20,7 +21,6 @@ from reaseq.knowledge.text_generator import (
     TextGenerationError,
     TextGenerator,
 )
-from reaseq.settings import Settings
 
 logger = logging.getLogger("ray.serve")
 

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from ray_apps.home import Home
+from ray_apps.runtime.home import Home
+from ray_apps.settings import Settings
 from reaseq.knowledge.item_knowledge import texts_of
 from reaseq.representations.item_text import item_text
 from reaseq.representations.text_encoder import SentenceEncoder
-from reaseq.settings import Settings
+from reaseq.types import Float32s
 from reaseq.vocabulary import ItemVocabulary
-from streams.checkpoints import Checkpoints
-from streams.codec import item_codec
-from streams.features import Features
-from streams.kafka_log import KafkaLog
+from streams.feature_store.features import Features
+from streams.log.codec import item_codec
+from streams.log.kafka import KafkaLog
+from streams.shards.checkpoints import Checkpoints
 
-Vectors = dict[str, npt.NDArray[np.float32]]
+Vectors = dict[str, Float32s]
 
 MAX_ITEMS_AT_ONCE = 256
 """Bounds how long one look takes."""

@@ -1,8 +1,8 @@
 """Which deployment runs on which pool, and what Serve is told about it.
 
 A pool is a place in the cluster with a budget: how much of a node a replica may use, which nodes it
-may take, how many replicas there are (`reaseq.settings.PoolSettings`). The builder of the
-application and `deploy/serve.yaml` (`ray_apps.deployment`) say the same, both from here.
+may take, how many replicas there are (`ray_apps.settings.PoolSettings`). The builder of the
+application and `deploy/serve.yaml` (`ray_apps.serving.deploy_config`) say the same, both from here.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from reaseq.settings import PoolSettings, Settings
+from ray_apps.settings import PoolSettings, Settings
 
 PoolName = Literal["llm", "generator", "ranker", "cpu"]
 

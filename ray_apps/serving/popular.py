@@ -6,10 +6,10 @@ import time
 
 import pyarrow.compute as pc
 
-from ray_apps.home import Home
+from ray_apps.runtime.home import Home
 from reaseq.events import EventType
-from reaseq.slate import Scene, Slate, SlateItem
-from streams.event_archive import EventArchive
+from reaseq.recommendation.slate import Scene, Slate, SlateItem
+from streams.offline.events import EventArchive
 
 REFRESH_S = 60.0
 """Counting all purchases anew is dear, and what is popular changes slowly."""

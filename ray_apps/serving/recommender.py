@@ -14,17 +14,17 @@ import logging
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ray_apps.home import Home
-from ray_apps.registry import rankers
+from ray_apps.registry.kinds import rankers
+from ray_apps.runtime.home import Home
 from ray_apps.serving.new_items import NewItemWatch
 from ray_apps.serving.popular import PopularItems
-from reaseq.recommender import Recommender
-from reaseq.settings import Settings
-from reaseq.slate import NO_RANKER, Scene, Slate
-from streams.checkpoints import Checkpoints
-from streams.codec import event_codec
-from streams.event_archive import EventArchive
-from streams.kafka_log import KafkaLog
+from ray_apps.settings import Settings
+from reaseq.recommendation.recommender import Recommender
+from reaseq.recommendation.slate import NO_RANKER, Scene, Slate
+from streams.log.codec import event_codec
+from streams.log.kafka import KafkaLog
+from streams.offline.events import EventArchive
+from streams.shards.checkpoints import Checkpoints
 
 logger = logging.getLogger("ray.serve")
 

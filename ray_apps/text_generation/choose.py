@@ -6,14 +6,14 @@ import importlib.util
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ray_apps.home import Home
-from ray_apps.stages import Stages
+from ray_apps.runtime.home import Home
+from ray_apps.runtime.progress import Stages
+from ray_apps.settings import Settings
 from ray_apps.text_generation import smollm2
 from ray_apps.text_generation.openai_compatible import EndpointTextGenerator
 from ray_apps.text_generation.vllm_engine import VllmTextGenerator
 from reaseq.knowledge.settings import KnowledgeSettings
 from reaseq.knowledge.text_generator import TextGenerationError, TextGenerator
-from reaseq.settings import Settings
 
 
 class Choice(NamedTuple):

@@ -15,15 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from rich.progress import Progress
 
-from ray_apps.console import console, friendly_errors
+from ray_apps.cli.console import console, friendly_errors
+from ray_apps.settings import Settings, load_settings
 from ray_apps.text_generation.choose import available, open_text_generator
 from reaseq.datasets.event_log import EventLog
 from reaseq.datasets.online_retail import SPLIT_MS, read_online_retail
 from reaseq.events import EventType, Item
 from reaseq.knowledge import recorded
-from reaseq.knowledge.knowledge_base import KnowledgeBase, Learned, MemoryKnowledgeStore
+from reaseq.knowledge.knowledge_base import KnowledgeBase, KnowledgeStats, MemoryKnowledgeStore
 from reaseq.knowledge.product_agent import ProductAgent
-from reaseq.settings import Settings, load_settings
 
 NUM_BEST_SELLERS = 64
 NUM_NEWCOMERS = 32
@@ -48,7 +48,7 @@ def _best(events: pa.Table, num: int) -> list[str]:
     return [row["values"] for row in best[:num]]
 
 
-async def record(settings: Settings, items: list[Item], progress: Progress) -> Learned:
+async def record(settings: Settings, items: list[Item], progress: Progress) -> KnowledgeStats:
     """Ask about the items and write the file."""
     task = progress.add_task("loading the language model", total=None)
     generator = await asyncio.to_thread(open_text_generator, settings.knowledge, settings.home)

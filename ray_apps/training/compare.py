@@ -6,17 +6,17 @@ from typing import NamedTuple
 
 import pyarrow.compute as pc
 
-from ray_apps.home import Home
-from ray_apps.registry import rankers
+from ray_apps.registry.kinds import rankers
+from ray_apps.runtime.home import Home
+from ray_apps.settings import Settings
 from reaseq.evaluation.blocks import blocks_of
-from reaseq.evaluation.orders import orders_of
 from reaseq.evaluation.prequential import PrequentialEvaluation, Quality
-from reaseq.recommender import Recommender
+from reaseq.recommendation.recommender import Recommender
 from reaseq.schemas import SEQUENCE_SCHEMA
+from reaseq.sequences.orders import orders_of
 from reaseq.sequences.rows import beside
-from reaseq.settings import Settings
-from streams.event_archive import EventArchive
-from streams.features import Features
+from streams.feature_store.features import Features
+from streams.offline.events import EventArchive
 
 ORDERS_AT_ONCE = 64
 """Orders ranked between two updates of what is in demand: well below a day's."""
@@ -57,7 +57,7 @@ def compare(
         times_ms = events["event_time_ms"]
         unseen = pc.greater(times_ms, ranker.manifest.trained_up_to_ms)
         ranker.observe(events.filter(pc.and_(unseen, pc.less(times_ms, start_ms))))
-        contenders[name] = ranker.over(item_ids)
+        contenders[name] = ranker.scorer_for(item_ids)
     evaluation = PrequentialEvaluation(item_ids, contenders)
     window = events.filter(pc.greater_equal(events["event_time_ms"], start_ms))
     orders = orders_of(window)

@@ -16,8 +16,8 @@ import ray.train.torch
 import torch
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 
+from ray_apps.settings import TrainSettings
 from reaseq.ranker.fit import EpochReport, FitState, Worker
-from reaseq.settings import TrainSettings
 
 STATE_FILE = "state.pt"
 

@@ -8,32 +8,32 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from ray_apps.training.distributed import OnEpochState, Place
-from reaseq.diffusion import fit as diffusion_fit
-from reaseq.diffusion.settings import GeneratorSettings
+from reaseq.generator import fit as diffusion_fit
+from reaseq.generator.settings import GeneratorSettings
 from reaseq.ranker import fit as ranker_fit
 from reaseq.ranker.fit import FitState
 from reaseq.ranker.settings import RankerSettings
 from reaseq.ranker.trends import TrendHistory
+from reaseq.types import Float32s
 from reaseq.vocabulary import ItemVocabulary
 
 
-class RankerInputs(NamedTuple):
+class RankerFitInputs(NamedTuple):
     """All rows of all workers; `text_vectors` is [num_items, T] in the order of `item_ids`."""
 
     settings: RankerSettings
     rows: pa.Table
     item_ids: tuple[str, ...]
-    text_vectors: npt.NDArray[np.float32]
+    text_vectors: Float32s
     trends: TrendHistory
     seed: int
 
 
-class GeneratorInputs(NamedTuple):
-    """All rows of all workers, with their targets (`reaseq.diffusion.targets.with_targets`)."""
+class GeneratorFitInputs(NamedTuple):
+    """All rows of all workers, with their targets (`reaseq.generator.targets.with_targets`)."""
 
     settings: GeneratorSettings
     rows: pa.Table
@@ -42,7 +42,7 @@ class GeneratorInputs(NamedTuple):
 
 
 def fit_ranker(
-    inputs: RankerInputs, place: Place, resume: FitState | None, on_epoch: OnEpochState
+    inputs: RankerFitInputs, place: Place, resume: FitState | None, on_epoch: OnEpochState
 ) -> None:
     """The ranker's fit on one worker's rows."""
     batch_size = place.batch_size_of(inputs.settings.batch_size)
@@ -60,7 +60,7 @@ def fit_ranker(
 
 
 def fit_generator(
-    inputs: GeneratorInputs, place: Place, resume: FitState | None, on_epoch: OnEpochState
+    inputs: GeneratorFitInputs, place: Place, resume: FitState | None, on_epoch: OnEpochState
 ) -> None:
     """The behaviour generator's fit on one worker's rows."""
     batch_size = place.batch_size_of(inputs.settings.batch_size)

@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 import pyarrow.compute as pc
 
-from ray_apps.home import Home
-from ray_apps.registry import rankers
+from ray_apps.registry.kinds import rankers
+from ray_apps.runtime.home import Home
+from ray_apps.settings import Settings
 from ray_apps.training.compare import Comparison, compare
 from ray_apps.training.distributed import OnEpoch
-from ray_apps.training.train import train_model
+from ray_apps.training.train_ranker import train_model
 from reaseq.ranker.folder import ModelManifest, read_manifest
-from reaseq.ranker.trends import DAY_MS
-from reaseq.settings import Settings
-from streams.event_archive import EventArchive
+from reaseq.types import DAY_MS
+from streams.offline.events import EventArchive
 
 
 class Outcome(NamedTuple):

@@ -14,20 +14,20 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ray_apps.generate import OnRows, generate_as_of
-from ray_apps.home import Home
-from ray_apps.registry import generators
+from ray_apps.jobs.generate import OnRows, generate_as_of
+from ray_apps.registry.kinds import generators
+from ray_apps.runtime.home import Home
+from ray_apps.settings import Settings
 from ray_apps.training.distributed import OnEpoch, fit_distributed
-from ray_apps.training.fit import GeneratorInputs, fit_generator
+from ray_apps.training.fit import GeneratorFitInputs, fit_generator
 from ray_apps.training.training_set import all_items, orders_before
-from reaseq.diffusion.folder import GeneratorManifest, StoredGenerator
-from reaseq.diffusion.generator import DiffusionGenerator
-from reaseq.diffusion.model import BehaviourDiffusion
-from reaseq.diffusion.targets import with_targets
+from reaseq.generator.folder import GeneratorManifest, StoredGenerator
+from reaseq.generator.generator import DiffusionGenerator
+from reaseq.generator.model import DiffusionModel
+from reaseq.generator.targets import with_targets
 from reaseq.ranker.folder import library_versions
-from reaseq.ranker.trends import DAY_MS
-from reaseq.settings import Settings
-from streams.features import Features
+from reaseq.types import DAY_MS
+from streams.feature_store.features import Features
 
 
 def train_generator(
@@ -58,7 +58,7 @@ def train_generator(
     version = models.reserve()
     scratch = home.generators / f".training-{version}"
     vocabulary = all_items(features.catalogue(), events)
-    inputs = GeneratorInputs(
+    inputs = GeneratorFitInputs(
         settings.generator,
         with_targets(learnt, settings.generator.num_generated),
         vocabulary.item_ids,
@@ -66,7 +66,7 @@ def train_generator(
     )
     try:
         state = fit_distributed(settings.train, fit_generator, inputs, scratch, on_epoch)
-        model = BehaviourDiffusion(len(vocabulary), settings.generator)
+        model = DiffusionModel(len(vocabulary), settings.generator)
         model.load_state_dict(state["model"])
         manifest = GeneratorManifest(
             version=version,

@@ -6,26 +6,24 @@ import os
 from collections.abc import Callable
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ray_apps.home import Home
-from reaseq.evaluation.orders import orders_of
+from ray_apps.runtime.home import Home
 from reaseq.knowledge.item_knowledge import texts_of
 from reaseq.ranker.settings import RankerSettings
 from reaseq.representations.item_text import item_text
 from reaseq.representations.text_encoder import SentenceEncoder
+from reaseq.sequences.orders import orders_of
 from reaseq.sequences.rows import beside
+from reaseq.types import Float32s
 from reaseq.vocabulary import ItemVocabulary
-from streams.event_archive import EventArchive
-from streams.features import Features
+from streams.feature_store.features import Features
+from streams.offline.events import EventArchive
 
 NUM_THREADS = max(1, (os.cpu_count() or 2) // 2)
 """Threads for encoding texts: with more than there are free cores it gets much slower."""
 
-Floats = npt.NDArray[np.float32]
 Progress = Callable[[int, int], None]
 """Called with (done, to do)."""
 
@@ -40,9 +38,9 @@ class TrainingSet(NamedTuple):
     events: pa.Table
     """All events before the end of the period (EVENT_SCHEMA)."""
     vocabulary: ItemVocabulary
-    text_vectors: Floats
+    text_vectors: Float32s
     """[num_items, 384], in the order of the vocabulary, with what agents found out."""
-    plain_text_vectors: Floats
+    plain_text_vectors: Float32s
     """[num_items, 384] without it."""
 
 

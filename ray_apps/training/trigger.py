@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reaseq.settings import RetrainSettings
+from ray_apps.settings import RetrainSettings
 
 
 class RetrainTrigger:

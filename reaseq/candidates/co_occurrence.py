@@ -10,20 +10,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from reaseq.candidates.padded import EVENT_TYPE_CODES, pad_sequences
 from reaseq.candidates.source import Candidates, best
-from reaseq.evaluation.orders import orders_of
 from reaseq.events import EventType
+from reaseq.sequences.orders import orders_of
+from reaseq.sequences.padded import EVENT_TYPE_CODES, pad_sequences
+from reaseq.types import DAY_MS, Float32s, Float64s, Int64s
 from reaseq.vocabulary import ItemVocabulary
 
 FILE_NAME = "co_occurrence.npz"
-
-DAY_MS = 86_400_000
 
 _SMALLEST_DECAY = 1e-3
 """Below it the decay is multiplied in, long before a number could leave the range of floats."""
@@ -83,7 +81,7 @@ class CoOccurrence:
         self._counts += np.asarray(weighted.sum(axis=0)).ravel()
         self._add(sparse.csr_array(baskets.T @ weighted))
 
-    def score(self, sequences: pa.Table, at_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def score(self, sequences: pa.Table, at_ms: Int64s) -> Float32s:
         """[B, num_items]; see `reaseq.evaluation.prequential.Scorer`."""
         history = self._history(sequences)
         scores = np.zeros(history.shape)
@@ -144,7 +142,7 @@ class CoOccurrence:
     def _shape(self) -> tuple[int, int]:
         return len(self._counts), len(self._counts)
 
-    def _weight(self, age_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def _weight(self, age_ms: Int64s) -> Float64s:
         return np.asarray(np.exp2(-age_ms / (self.half_life_days * DAY_MS)))
 
     def _advance(self, newest_ms: int) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from reaseq.candidates.padded import pad_generated
 from reaseq.candidates.source import Candidates
+from reaseq.sequences.padded import pad_generated
 from reaseq.vocabulary import ItemVocabulary
 
 

@@ -11,9 +11,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from reaseq.types import Float32s
 
 
 class Similar(NamedTuple):
@@ -27,8 +26,8 @@ class NewItems:
     """The representations of items that the model's vocabulary lacks."""
 
     def __init__(self) -> None:
-        self._vectors: dict[str, Floats] = {}
-        self._unit_ID: Floats | None = None
+        self._vectors: dict[str, Float32s] = {}
+        self._unit_ID: Float32s | None = None
 
     def __len__(self) -> int:
         return len(self._vectors)
@@ -36,13 +35,13 @@ class NewItems:
     def __contains__(self, item_id: object) -> bool:
         return item_id in self._vectors
 
-    def put(self, vectors: Mapping[str, Floats]) -> None:
+    def put(self, vectors: Mapping[str, Float32s]) -> None:
         """Add items, or replace their vectors [D] when more is known of them."""
         for item_id, vector in vectors.items():
             self._vectors[item_id] = vector / max(float(np.linalg.norm(vector)), 1e-12)
         self._unit_ID = np.stack(list(self._vectors.values())) if self._vectors else None
 
-    def most_similar(self, recent_RD: Floats, num: int, at_least: float) -> list[Similar]:
+    def most_similar(self, recent_RD: Float32s, num: int, at_least: float) -> list[Similar]:
         """The `num` items most like any of the recent ones (unit rows), best first."""
         if self._unit_ID is None or not len(recent_RD) or num < 1:
             return []

@@ -5,17 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from reaseq.candidates.source import Candidates, best
 from reaseq.events import EventType
+from reaseq.types import DAY_MS, Float32s, Float64s, Int64s
 from reaseq.vocabulary import ItemVocabulary
 
 FILE_NAME = "popularity.npz"
-
-DAY_MS = 86_400_000
 
 
 class Popularity:
@@ -53,11 +51,11 @@ class Popularity:
         self._counts += np.bincount(codes, weights, minlength=len(self._counts))
         self._counts[0] = 0.0
 
-    def counts(self) -> npt.NDArray[np.float64]:
+    def counts(self) -> Float64s:
         """The decayed count of each item, in the order of the vocabulary."""
         return self._counts[1:].copy()
 
-    def score(self, sequences: pa.Table, at_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def score(self, sequences: pa.Table, at_ms: Int64s) -> Float32s:
         """The counts, the same for every row; see `reaseq.evaluation.prequential.Scorer`."""
         counts = self._counts[1:].astype(np.float32)
         return np.broadcast_to(counts, (sequences.num_rows, len(counts)))
@@ -92,7 +90,7 @@ class Popularity:
             loaded._newest_ms = None if newest_ms < 0 else newest_ms
         return loaded
 
-    def _weight(self, age_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def _weight(self, age_ms: Int64s) -> Float64s:
         if self.half_life_days is None:
             return np.ones(len(age_ms))
         return np.asarray(np.exp2(-age_ms / (self.half_life_days * DAY_MS)))

@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-Codes = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
+from reaseq.types import Float32s, Float64s, Int64s
 
 
 class Candidates(NamedTuple):
@@ -17,9 +15,9 @@ class Candidates(NamedTuple):
 
     source: str
     """The name of the source; a slate gives it as the reason."""
-    codes: Codes
-    """Codes of the vocabulary, distinct, none of them 0."""
-    scores: Floats
+    codes: Int64s
+    """Int64s of the vocabulary, distinct, none of them 0."""
+    scores: Float32s
     """The source's own scores; they do not compare across sources."""
 
 
@@ -36,7 +34,7 @@ class CandidateSource(Protocol):
         ...
 
 
-def best(source: str, scores_C: Floats | npt.NDArray[np.float64], num: int) -> Candidates:
+def best(source: str, scores_C: Float32s | Float64s, num: int) -> Candidates:
     """The `num` highest of `scores_C` (item of code c at c - 1) above 0; equal ones by code."""
     num = min(num, int((scores_C > 0).sum()))
     order = np.argsort(-scores_C, kind="stable")[:num]

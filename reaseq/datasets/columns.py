@@ -12,11 +12,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from reaseq.events import MAX_EVENT_TIME_MS, MAX_ID_LENGTH
+from reaseq.types import Float64s
 
 SECONDS_BELOW = 100_000_000_000
 """A number below this is a time in seconds (until the year 5138), above it in milliseconds."""
@@ -26,7 +26,6 @@ _MILLISECOND = timedelta(milliseconds=1)
 _WHOLE_FLOAT = r"^-?[0-9]+\.0$"
 
 Column: TypeAlias = pa.ChunkedArray | pa.Array
-Floats: TypeAlias = npt.NDArray[np.float64]
 
 
 def texts(column: Column, field: str) -> Column:
@@ -105,7 +104,7 @@ def content_ids(*columns: Column) -> pa.Array:
     return pa.array(ids, pa.string())
 
 
-def _raw_times_ms(column: Column) -> Floats:
+def _raw_times_ms(column: Column) -> Float64s:
     """Milliseconds, NaN where there is no time."""
     kind = column.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
@@ -136,7 +135,7 @@ def _text_ms(text: str | None) -> float:
     return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
 
 
-def _floats(column: Column) -> Floats:
+def _floats(column: Column) -> Float64s:
     values = pc.fill_null(pc.cast(column, pa.float64(), safe=False), np.nan)
     return np.asarray(values, dtype=np.float64)
 

@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reaseq.evaluation.orders import orders_of
 from reaseq.evaluation.prequential import PrequentialEvaluation
 from reaseq.events import EventType
+from reaseq.sequences.orders import orders_of
 from reaseq.sequences.rows import aligned, with_generated
 
 

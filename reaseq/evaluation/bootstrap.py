@@ -10,10 +10,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from reaseq.types import Float64s, Int64s
 
 NUM_DRAWS = 1000
 LEVEL = 0.95
@@ -31,7 +29,7 @@ class Resampled(NamedTuple):
     """A mean, and the same mean in each draw of users."""
 
     value: float
-    draws: Floats
+    draws: Float64s
 
     def interval(self) -> Interval:
         """The percentile interval."""
@@ -44,7 +42,7 @@ class Resampled(NamedTuple):
         return Resampled(self.value - other.value, self.draws - other.draws)
 
 
-def resample(gains: Floats, users: Ints, seed: int = 0) -> Resampled:
+def resample(gains: Float64s, users: Int64s, seed: int = 0) -> Resampled:
     """The mean of `gains` [targets], with `users` [targets] drawn with replacement.
 
         draw = sum_u w_u sum(gains of u) / sum_u w_u num_targets(u),  w ~ Multinomial(U, 1/U)
@@ -56,6 +54,6 @@ def resample(gains: Floats, users: Ints, seed: int = 0) -> Resampled:
     _, user = np.unique(users, return_inverse=True)
     sums_U, counts_U = np.bincount(user, gains), np.bincount(user)
     num_users = len(counts_U)
-    chances = np.full(num_users, 1 / num_users)
-    weights = np.random.default_rng(seed).multinomial(num_users, chances, size=NUM_DRAWS)
+    shares = np.full(num_users, 1 / num_users)
+    weights = np.random.default_rng(seed).multinomial(num_users, shares, size=NUM_DRAWS)
     return Resampled(float(np.mean(gains)), (weights @ sums_U) / (weights @ counts_U))

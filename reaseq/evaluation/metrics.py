@@ -9,12 +9,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from reaseq.types import Float64s, Int64s
+
 Floats = npt.NDArray[np.floating]
-Doubles = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 
-def ranks_against_ties(scores: Floats, rows: Ints, columns: Ints) -> Ints:
+def pessimistic_ranks(scores: Floats, rows: Int64s, columns: Int64s) -> Int64s:
     """The rank of each target among all items of its row; 1 is best.
 
     `scores` is [B, C]; target t is item `columns[t]` of row `rows[t]`. A column of -1 is an item
@@ -39,17 +39,17 @@ def ranks_against_ties(scores: Floats, rows: Ints, columns: Ints) -> Ints:
     return ranks
 
 
-def hits_at(ranks: Ints, k: int) -> Doubles:
+def hits_at(ranks: Int64s, k: int) -> Float64s:
     """1 for each target that stands among the first `k`, else 0."""
     return (ranks <= k).astype(np.float64)
 
 
-def gains_at(ranks: Ints, k: int) -> Doubles:
+def gains_at(ranks: Int64s, k: int) -> Float64s:
     """The discounted gain of each target: [rank <= k] / log2(1 + rank)."""
     return np.asarray((ranks <= k) / np.log2(1.0 + ranks))
 
 
-def hit_rate_at(ranks: Ints, k: int) -> float:
+def hit_rate_at(ranks: Int64s, k: int) -> float:
     """The share of targets that stand among the first `k`.
 
         HR@k = mean over targets of [rank <= k]
@@ -59,7 +59,7 @@ def hit_rate_at(ranks: Ints, k: int) -> float:
     return float(np.mean(hits_at(ranks, k))) if len(ranks) else float("nan")
 
 
-def ndcg_at(ranks: Ints, k: int) -> float:
+def ndcg_at(ranks: Int64s, k: int) -> float:
     """Discounted gain of one relevant item per target, so the ideal gain is 1.
 
         NDCG@k = mean over targets of [rank <= k] / log2(1 + rank)

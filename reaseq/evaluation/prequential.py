@@ -13,22 +13,19 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from reaseq.evaluation.bootstrap import Interval, Resampled, resample
-from reaseq.evaluation.metrics import gains_at, hit_rate_at, hits_at, ndcg_at, ranks_against_ties
+from reaseq.evaluation.metrics import gains_at, hit_rate_at, hits_at, ndcg_at, pessimistic_ranks
+from reaseq.types import Float32s, Int64s
 from reaseq.vocabulary import ItemVocabulary
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
 
 
 class Scorer(Protocol):
     """Ranks the whole catalogue for users."""
 
-    def score(self, sequences: pa.Table, at_ms: Ints) -> Floats:
+    def score(self, sequences: pa.Table, at_ms: Int64s) -> Float32s:
         """Scores [B, num_items], higher is better, columns in the evaluation's item order.
 
         `sequences` has B rows of SEQUENCE_SCHEMA, `at_ms` [B] is the moment of each ranking. An
@@ -107,7 +104,7 @@ class PrequentialEvaluation:
             scores = scorer.score(sequences, at_ms)
             if scores.shape != (orders.num_rows, len(self.items)):
                 raise ValueError(f"scorer {name!r} gave {scores.shape}, not [orders, items]")
-            ranks = ranks_against_ties(scores, rows, columns)
+            ranks = pessimistic_ranks(scores, rows, columns)
             self._records[name].add(at_ms, users, rows, ranks)
 
     def observe(self, events: pa.Table) -> None:
@@ -163,13 +160,13 @@ class _Record:
     """Every rank that one scorer gave: one entry a target."""
 
     def __init__(self) -> None:
-        self._times_ms: list[Ints] = []
-        self._orders: list[Ints] = []
-        self._ranks: list[Ints] = []
-        self._users: list[Ints] = []
+        self._times_ms: list[Int64s] = []
+        self._orders: list[Int64s] = []
+        self._ranks: list[Int64s] = []
+        self._users: list[Int64s] = []
         self.num_orders = 0
 
-    def add(self, at_ms: Ints, users: Ints, rows: Ints, ranks: Ints) -> None:
+    def add(self, at_ms: Int64s, users: Int64s, rows: Int64s, ranks: Int64s) -> None:
         self._times_ms.append(at_ms[rows])
         self._users.append(users[rows])
         self._orders.append(rows + self.num_orders)

@@ -30,7 +30,7 @@ class KnowledgeAgent(Protocol):
     def key(self, item: Item) -> KnowledgeKey | None:
         """What its answer will rest on; None when it has none for this item."""
 
-    async def study(self, item: Item) -> ItemKnowledge:
+    async def run(self, item: Item) -> ItemKnowledge:
         """Find out. Raises TextGenerationError when that cannot be done now."""
 
 
@@ -62,7 +62,7 @@ class MemoryKnowledgeStore:
             self._newest[one.item_id] = one
 
 
-class Learned(NamedTuple):
+class KnowledgeStats(NamedTuple):
     """What came of one call to `KnowledgeBase.learn`.
 
     Of `num_items` different items, `num_known` were known under the same key and the agent had
@@ -95,17 +95,17 @@ class Learned(NamedTuple):
         """Items that need no more work now, those that failed included."""
         return self.num_known + self.num_unanswerable + self.num_asked
 
-    def plus(self, other: Learned) -> Learned:
+    def plus(self, other: KnowledgeStats) -> KnowledgeStats:
         """Both together; the failure is the later one's."""
         sums = {
             name: getattr(self, name) + getattr(other, name)
             for name in self._fields
             if name != "failure"
         }
-        return Learned(**sums, failure=other.failure or self.failure)
+        return KnowledgeStats(**sums, failure=other.failure or self.failure)
 
 
-Progress = Callable[[Learned], None]
+Progress = Callable[[KnowledgeStats], None]
 """Called whenever an item is done, with what was done so far."""
 
 
@@ -121,7 +121,9 @@ class KnowledgeBase:
         self._max_concurrent = max_concurrent
         self._store_lock = asyncio.Lock()
 
-    async def learn(self, items: Iterable[Item], on_progress: Progress | None = None) -> Learned:
+    async def learn(
+        self, items: Iterable[Item], on_progress: Progress | None = None
+    ) -> KnowledgeStats:
         """Find out about the items that are not known yet and store each answer as it comes.
 
         Of an item given twice the last description counts. An item that fails is counted and left
@@ -129,7 +131,7 @@ class KnowledgeBase:
         """
         started = time.monotonic()
         wanted = {item.item_id: item for item in items}
-        told = _Telling(Learned(num_items=len(wanted)), started, on_progress)
+        told = _Telling(KnowledgeStats(num_items=len(wanted)), started, on_progress)
         remaining = iter(await self._unknown(wanted, told))
         workers = [self._work(remaining, told) for _ in range(self._max_concurrent)]
         outcomes = await asyncio.gather(*workers, return_exceptions=True)
@@ -146,9 +148,9 @@ class KnowledgeBase:
         for item in wanted.values():
             key = self._agent.key(item)
             if key is None:
-                told.add(Learned(num_unanswerable=1))
+                told.add(KnowledgeStats(num_unanswerable=1))
             elif kept.get(item.item_id) == key:
-                told.add(Learned(num_known=1))
+                told.add(KnowledgeStats(num_known=1))
             else:
                 unknown.append(item)
         return unknown
@@ -156,9 +158,9 @@ class KnowledgeBase:
     async def _work(self, remaining: Iterator[Item], told: _Telling) -> None:
         for item in remaining:
             try:
-                found = await self._agent.study(item)
+                found = await self._agent.run(item)
             except TextGenerationError as error:
-                told.add(Learned(failed=(item.item_id,), failure=str(error)))
+                told.add(KnowledgeStats(failed=(item.item_id,), failure=str(error)))
                 continue
             async with self._store_lock:
                 await asyncio.to_thread(self._store.write, knowledge_table([found]))
@@ -168,20 +170,22 @@ class KnowledgeBase:
 class _Telling:
     """Adds up what was done and tells it."""
 
-    def __init__(self, learned: Learned, started: float, on_progress: Progress | None) -> None:
+    def __init__(
+        self, learned: KnowledgeStats, started: float, on_progress: Progress | None
+    ) -> None:
         self.learned = learned
         self._started = started
         self._on_progress = on_progress
 
-    def add(self, more: Learned) -> None:
+    def add(self, more: KnowledgeStats) -> None:
         took_s = time.monotonic() - self._started
         self.learned = self.learned.plus(more)._replace(duration_s=took_s)
         if self._on_progress:
             self._on_progress(self.learned)
 
 
-def _counts(found: ItemKnowledge) -> Learned:
-    return Learned(
+def _counts(found: ItemKnowledge) -> KnowledgeStats:
+    return KnowledgeStats(
         num_accepted=int(found.is_accepted),
         num_rejected=int(not found.is_accepted),
         num_valid_json=int(found.has_answers),

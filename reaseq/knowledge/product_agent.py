@@ -58,7 +58,7 @@ def _clock_ms() -> int:
 
 
 class ProductAgent:
-    """Finds out about one item at a time; `study` may run many times at once."""
+    """Finds out about one item at a time; `run` may run many times at once."""
 
     def __init__(self, generator: TextGenerator, *, clock_ms: Callable[[], int] = _clock_ms):
         self._generator = generator
@@ -69,7 +69,7 @@ class ProductAgent:
         hash_of_item = content_hash(item.title, item.description)
         return KnowledgeKey(hash_of_item, PROMPT_VERSION, self._generator.model)
 
-    async def study(self, item: Item) -> ItemKnowledge:
+    async def run(self, item: Item) -> ItemKnowledge:
         """Ask the model and judge its answer; what is not usable comes back as rejected.
 
         Raises TextGenerationError when the model gave no answer: try again later.

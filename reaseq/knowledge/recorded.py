@@ -39,7 +39,7 @@ class RecordedAgent:
         found = recorded(content_hash(item.title, item.description))
         return found.key if found else None
 
-    async def study(self, item: Item) -> ItemKnowledge:
+    async def run(self, item: Item) -> ItemKnowledge:
         found = recorded(content_hash(item.title, item.description))
         if found is None:
             raise TextGenerationError(f"nothing was recorded about {item.item_id}")

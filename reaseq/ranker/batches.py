@@ -6,25 +6,22 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from reaseq.candidates.padded import (
+from reaseq.ranker.model import NUM_PROBABILITY_BUCKETS, NUM_RECENCY_BUCKETS, Batch
+from reaseq.ranker.settings import RankerSettings
+from reaseq.ranker.trends import ItemTrends, TrendHistory
+from reaseq.sequences.padded import (
     PaddedGenerated,
     PaddedSequences,
     pad_generated,
     pad_sequences,
 )
-from reaseq.ranker.model import NUM_CHANCES, NUM_GAPS, Batch
-from reaseq.ranker.settings import RankerSettings
-from reaseq.ranker.trends import ItemTrends, TrendHistory
+from reaseq.types import Float32s, Int64s
 from reaseq.vocabulary import ItemVocabulary
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
 
 _MINUTE_MS = 60_000
 
@@ -37,15 +34,15 @@ class TrainingData(NamedTuple):
 
     sequences: PaddedSequences
     generated: PaddedGenerated
-    lengths: Ints
-    label_times_ms: Ints
-    label_codes: Ints
-    offsets: Ints
+    lengths: Int64s
+    label_times_ms: Int64s
+    label_codes: Int64s
+    offsets: Int64s
 
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def labels(self, rows: Ints) -> tuple[Ints, Ints]:
+    def labels(self, rows: Int64s) -> tuple[Int64s, Int64s]:
         """The labels of `rows` as (position in `rows`, code), one pair a label."""
         counts = self.offsets[rows + 1] - self.offsets[rows]
         position = np.repeat(np.arange(len(rows)), counts)
@@ -86,7 +83,7 @@ def trend_history(data: TrainingData, trends: ItemTrends) -> TrendHistory:
 
 
 def to_batch(
-    sequences: PaddedSequences, generated: PaddedGenerated, at_ms_B: Ints, trends_BKN: Floats
+    sequences: PaddedSequences, generated: PaddedGenerated, at_ms_B: Int64s, trends_BKN: Float32s
 ) -> Batch:
     """Sequences as they look at `at_ms_B`; trailing columns of nothing but padding are cut off."""
     used = (sequences.codes > 0).any(axis=0)
@@ -97,27 +94,27 @@ def to_batch(
     return Batch(
         codes,
         types,
-        gap_buckets(torch.tensor(at_ms_B)[:, None] - times_ms),
+        recency_buckets(torch.tensor(at_ms_B)[:, None] - times_ms),
         torch.from_numpy(trends_BKN),
         torch.from_numpy(generated.codes),
-        chance_buckets(torch.from_numpy(generated.probabilities)),
+        probability_buckets(torch.from_numpy(generated.probabilities)),
     )
 
 
-def gap_buckets(gaps_ms: Tensor) -> Tensor:
-    """floor(log2(1 + minutes)), at most NUM_GAPS - 1. An event from the future counts as now."""
-    minutes = gaps_ms.clamp_min(0).double() / _MINUTE_MS
-    return torch.log2(1 + minutes).floor().long().clamp_max(NUM_GAPS - 1)
+def recency_buckets(ages_ms: Tensor) -> Tensor:
+    """floor(log2(1 + minutes)), at most NUM_RECENCY_BUCKETS - 1; the future counts as now."""
+    minutes = ages_ms.clamp_min(0).double() / _MINUTE_MS
+    return torch.log2(1 + minutes).floor().long().clamp_max(NUM_RECENCY_BUCKETS - 1)
 
 
-def chance_buckets(probabilities: Tensor) -> Tensor:
-    """floor(-log2(probability)), at most NUM_CHANCES - 1."""
-    return (-torch.log2(probabilities)).clamp(0, NUM_CHANCES - 1).floor().long()
+def probability_buckets(probabilities: Tensor) -> Tensor:
+    """floor(-log2(probability)), at most NUM_PROBABILITY_BUCKETS - 1."""
+    return (-torch.log2(probabilities)).clamp(0, NUM_PROBABILITY_BUCKETS - 1).floor().long()
 
 
 def epoch_batches(
     data: TrainingData, batch_size: int, num_batches: int, rng: np.random.Generator
-) -> Iterator[Ints]:
+) -> Iterator[Int64s]:
     """`num_batches` arrays of row numbers, shuffled, of similar sequence length within a batch.
 
     Similar lengths, so little is spent on padding. Data that is too short for `num_batches` goes

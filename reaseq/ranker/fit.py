@@ -17,7 +17,6 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from reaseq.candidates.padded import PaddedGenerated, PaddedSequences
 from reaseq.ranker.batches import (
     TrainingData,
     epoch_batches,
@@ -25,14 +24,14 @@ from reaseq.ranker.batches import (
     training_data,
     trend_history,
 )
-from reaseq.ranker.device import device_of, on_device
 from reaseq.ranker.model import RankerModel
 from reaseq.ranker.settings import RankerSettings
-from reaseq.ranker.trends import DAY_MS, ItemTrends, TrendHistory
+from reaseq.ranker.trends import ItemTrends, TrendHistory
+from reaseq.sequences.padded import PaddedGenerated, PaddedSequences
+from reaseq.training.device import device_of, on_device
+from reaseq.types import DAY_MS, Float32s, Int64s
 from reaseq.vocabulary import ItemVocabulary
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
 FitState = dict[str, Any]
 """All that is needed to go on after an epoch: `torch.save` it, give it to `fit` as `resume`."""
 
@@ -62,7 +61,7 @@ class Worker(NamedTuple):
 def fit(
     rows: pa.Table,
     vocabulary: ItemVocabulary,
-    text_vectors: Floats,
+    text_vectors: Float32s,
     settings: RankerSettings,
     *,
     trends: TrendHistory | None = None,
@@ -103,7 +102,7 @@ def order_trends(
     return trend_history(training_data(rows, vocabulary, shortest), trends), trends
 
 
-def text_by_code(text_vectors: Floats) -> Tensor:
+def text_by_code(text_vectors: Float32s) -> Tensor:
     """[num_items + 1, T] with zeros for padding."""
     return torch.from_numpy(np.pad(text_vectors.astype(np.float32), ((1, 0), (0, 0))))
 
@@ -134,9 +133,9 @@ class _Training:
             betas=(0.9, 0.98),
             fused=True,
         )
-        num_steps_in_all = settings.num_epochs * self.num_steps
+        total_steps = settings.num_epochs * self.num_steps
         self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda step: _learning_rate_at(step / num_steps_in_all)
+            self.optimizer, lambda step: _learning_rate_at(step / total_steps)
         )
         self.next_epoch = 0
         self.weights_N = _example_weights(data, settings)
@@ -178,7 +177,7 @@ class _Training:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
 
-    def _step(self, rows: Ints, rng: np.random.Generator) -> tuple[float, float]:
+    def _step(self, rows: Int64s, rng: np.random.Generator) -> tuple[float, float]:
         position, codes = self.data.labels(rows)
         drawn = rng.choice(self.model.id.num_embeddings - 1, self._num_negatives(), replace=False)
         candidates = np.union1d(codes, drawn + 1)
@@ -233,7 +232,7 @@ def _learning_rate_at(progress: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * min((progress - 0.1) / 0.9, 1.0)))
 
 
-def _example_weights(data: TrainingData, settings: RankerSettings) -> Floats:
+def _example_weights(data: TrainingData, settings: RankerSettings) -> Float32s:
     """The weight of a label by its order: newer counts more; the mean over orders sums to 1."""
     num_labels = np.diff(data.offsets)
     age_days = (data.label_times_ms.max() - data.label_times_ms) / DAY_MS
@@ -242,7 +241,7 @@ def _example_weights(data: TrainingData, settings: RankerSettings) -> Floats:
     return np.asarray(weights * len(data) / (weights * num_labels).sum(), np.float32)
 
 
-def _log_inclusion(data: TrainingData, settings: RankerSettings, num_codes: int) -> Floats:
+def _log_inclusion(data: TrainingData, settings: RankerSettings, num_codes: int) -> Float32s:
     """log of the chance that an item is a batch's candidate: drawn, or a label of some order."""
     share = np.bincount(data.label_codes, minlength=num_codes) / len(data)
     drawn = min(1.0, settings.num_negatives / (num_codes - 1))

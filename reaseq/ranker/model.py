@@ -2,7 +2,7 @@
 
 Features, in the order in which they stand below:
 - item representation = trained ID embedding + projection of the item's text vector
-- an event = its item + what was done (event type) + how long ago (time gap in log2 minutes)
+- an event = its item + what was done (event type) + how long ago (recency: log2 minutes)
 - target attention: every candidate asks the sequence its own question. The answer is a number, not
   a vector: logit += sum_l softmax_l(score_bcl) * value_bcl, two matrix products a head, so no
   [B, C, D] tensor exists and the whole catalogue can be scored
@@ -17,7 +17,7 @@ Features, in the order in which they stand below:
 In the line of DIN (Zhou et al., arXiv 1706.06978); the scalar value is our choice.
 
 Shape suffixes: B sequences, L events, G generated behaviours, C candidates, N items + 1 (by code),
-D width, E head width, K trend windows.
+D hidden size, E head size, K trend windows.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from reaseq.candidates.padded import NUM_EVENT_TYPE_CODES
 from reaseq.ranker.settings import RankerSettings
+from reaseq.sequences.padded import NUM_EVENT_TYPE_CODES
 
-NUM_GAPS = 24
-"""Time gaps in steps of a factor of 2 from one minute on; the last one begins at 16 years."""
+NUM_RECENCY_BUCKETS = 24
+"""Ages of events in steps of a factor of 2 from one minute on; the last begins at 16 years."""
 
-NUM_CHANCES = 12
+NUM_PROBABILITY_BUCKETS = 12
 """Probabilities of generated behaviours in steps of a factor of 2, from 1 down to 1/2048."""
 
 _NEVER = -1e4
@@ -51,27 +51,27 @@ class Batch(NamedTuple):
     """[B, L]; 0 is padding."""
     types: Tensor
     """[B, L]; see `padded.EVENT_TYPE_CODES`."""
-    gaps: Tensor
-    """[B, L]; see `batches.gap_buckets`."""
+    recency_buckets: Tensor
+    """[B, L]; see `batches.recency_buckets`."""
     trends: Tensor
     """[B, K, N] by code; see `reaseq.ranker.trends`."""
     generated: Tensor
     """[B, G] codes of generated behaviours; 0 is padding."""
-    chances: Tensor
-    """[B, G]; see `batches.chance_buckets`."""
+    probability_buckets: Tensor
+    """[B, G]; see `batches.probability_buckets`."""
 
 
-class Question(NamedTuple):
-    """What candidates ask of a sequence in one head."""
+class Queries(NamedTuple):
+    """The queries of candidates in one head: which events to weigh, and what value they have."""
 
     query: Tensor
     """[C, E]"""
-    wish: Tensor
+    value_query: Tensor
     """[C, E]"""
 
-    def take(self, places_P: Tensor) -> Question:
+    def take(self, places_P: Tensor) -> Queries:
         """That of the candidates at the places, in their order."""
-        return Question(self.query[places_P], self.wish[places_P])
+        return Queries(self.query[places_P], self.value_query[places_P])
 
 
 class Candidates(NamedTuple):
@@ -81,9 +81,9 @@ class Candidates(NamedTuple):
     """[C]"""
     items: Tensor
     """[C, D]"""
-    questions: tuple[Question, ...]
+    queries: tuple[Queries, ...]
     """Of each head over the log."""
-    generated_question: Question | None
+    generated_queries: Queries | None
     """Of the head over the generated sequence, if there is one."""
 
     def take(self, places_P: Tensor) -> Candidates:
@@ -91,8 +91,8 @@ class Candidates(NamedTuple):
         return Candidates(
             self.codes[places_P],
             self.items[places_P],
-            tuple(question.take(places_P) for question in self.questions),
-            self.generated_question and self.generated_question.take(places_P),
+            tuple(queries.take(places_P) for queries in self.queries),
+            self.generated_queries and self.generated_queries.take(places_P),
         )
 
 
@@ -104,28 +104,31 @@ class RankerModel(nn.Module):
     def __init__(self, text_NT: Tensor, settings: RankerSettings) -> None:
         """`text_NT` holds the text vector of each item by code; row 0 belongs to padding."""
         super().__init__()
-        num_codes, width = len(text_NT), settings.dimension
-        num_kinds, num_trends = NUM_EVENT_TYPE_CODES * NUM_GAPS, len(settings.trend_half_lives_days)
+        num_codes, hidden_size = len(text_NT), settings.hidden_size
+        num_kinds = NUM_EVENT_TYPE_CODES * NUM_RECENCY_BUCKETS
+        num_trends = len(settings.trend_half_lives_days)
         self.settings = settings
         self.register_buffer("text", text_NT, persistent=False)
-        self.id = _embedding(num_codes, width, std=0.02)
-        # A unit text vector spreads over T dimensions: this makes its image about 0.3 a dimension.
-        self.text_projection = nn.Linear(text_NT.shape[1], width, bias=False)
-        nn.init.normal_(self.text_projection.weight, std=0.3 / math.sqrt(width))
+        self.id = _embedding(num_codes, hidden_size, std=0.02)
+        # A unit text vector spreads over T dimensions: its image is about 0.3 in each.
+        self.text_projection = nn.Linear(text_NT.shape[1], hidden_size, bias=False)
+        nn.init.normal_(self.text_projection.weight, std=0.3 / math.sqrt(hidden_size))
         self.bias = _embedding(num_codes, 1)
-        self.event_type = _embedding(NUM_EVENT_TYPE_CODES, width, std=0.02)
-        self.gap = _embedding(NUM_GAPS, width, std=0.02)
-        self.norm = nn.LayerNorm(width)
+        self.event_type = _embedding(NUM_EVENT_TYPE_CODES, hidden_size, std=0.02)
+        self.recency = _embedding(NUM_RECENCY_BUCKETS, hidden_size, std=0.02)
+        self.norm = nn.LayerNorm(hidden_size)
         self.dropout = nn.Dropout(settings.dropout)
         self.heads = nn.ModuleList(
-            TargetAttention(width, settings.head_dimension, num_kinds)
+            TargetAttention(hidden_size, settings.head_size, num_kinds)
             for _ in range(settings.num_heads)
         )
         self.pool_score = _embedding(num_kinds, _NUM_POOLS)
         self.user = nn.Sequential(
-            nn.Linear(_NUM_POOLS * width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+            nn.Linear(_NUM_POOLS * hidden_size, 2 * hidden_size),
+            nn.GELU(),
+            nn.Linear(2 * hidden_size, hidden_size),
         )
-        self.trend_weight = nn.Linear(_NUM_POOLS * width, num_trends) if num_trends else None
+        self.trend_weight = nn.Linear(_NUM_POOLS * hidden_size, num_trends) if num_trends else None
         self.repeats = Repeats(num_codes, num_kinds)
         self.generated = Generated(settings, num_codes) if settings.use_generated else None
 
@@ -137,9 +140,9 @@ class RankerModel(nn.Module):
     def candidates(self, codes_C: Tensor, items_CD: Tensor) -> Candidates:
         """What can be computed of candidates before any sequence is known."""
         normed_CD = self.norm(items_CD)
-        questions = tuple(cast(TargetAttention, h).question(normed_CD) for h in self.heads)
-        generated = self.generated.attention.question(normed_CD) if self.generated else None
-        return Candidates(codes_C, items_CD, questions, generated)
+        queries = tuple(cast(TargetAttention, h).queries(normed_CD) for h in self.heads)
+        generated = self.generated.attention.queries(normed_CD) if self.generated else None
+        return Candidates(codes_C, items_CD, queries, generated)
 
     def forward(self, batch: Batch, candidates_C: Tensor) -> Tensor:
         """Logits [B, C] of the candidates' codes."""
@@ -163,14 +166,16 @@ class RankerModel(nn.Module):
         logged_BC = self._logged(batch, candidates, items_BLD)
         if self.generated is None:
             return logged_BC, None
-        question, behaviours_BGD = candidates.generated_question, self.norm(items_BGD)
-        return logged_BC, self.generated(batch, candidates.codes, question, behaviours_BGD)
+        queries, behaviours_BGD = candidates.generated_queries, self.norm(items_BGD)
+        return logged_BC, self.generated(batch, candidates.codes, queries, behaviours_BGD)
 
     def _logged(self, batch: Batch, candidates: Candidates, items_BLD: Tensor) -> Tensor:
         padding_BL = batch.codes == 0
-        kinds_BL = batch.types * NUM_GAPS + batch.gaps
+        kinds_BL = batch.types * NUM_RECENCY_BUCKETS + batch.recency_buckets
         events_BLD = self.dropout(
-            self.norm(items_BLD) + self.event_type(batch.types) + self.gap(batch.gaps)
+            self.norm(items_BLD)
+            + self.event_type(batch.types)
+            + self.recency(batch.recency_buckets)
         )
         pooled_BP = self._pool(events_BLD, kinds_BL, padding_BL)
 
@@ -178,8 +183,8 @@ class RankerModel(nn.Module):
         logits_BC: Tensor = (
             self.bias(codes_C).squeeze(-1) + self.user(pooled_BP) @ candidates.items.T
         )
-        for head, question in zip(self.heads, candidates.questions, strict=True):
-            logits_BC = logits_BC + head(question, events_BLD, kinds_BL, padding_BL)
+        for head, queries in zip(self.heads, candidates.queries, strict=True):
+            logits_BC = logits_BC + head(queries, events_BLD, kinds_BL, padding_BL)
         logits_BC = logits_BC + self.repeats(batch.codes, kinds_BL, codes_C)
         if self.trend_weight is not None:
             weights_BK = self.trend_weight(pooled_BP)
@@ -196,9 +201,10 @@ class RankerModel(nn.Module):
         )
         items_UD = self.id(used_U) + self.text_projection(self.text[used_U])
         places = place.split(sizes)
-        width = items_UD.shape[1]
+        hidden_size = items_UD.shape[1]
         return [
-            items_UD[at].view(*part.shape, width) for at, part in zip(places, codes, strict=True)
+            items_UD[at].view(*part.shape, hidden_size)
+            for at, part in zip(places, codes, strict=True)
         ]
 
     def _pool(self, events_BLD: Tensor, kinds_BL: Tensor, padding_BL: Tensor) -> Tensor:
@@ -213,29 +219,29 @@ class RankerModel(nn.Module):
 class TargetAttention(nn.Module):
     """One head: a candidate weighs the events by score and adds up their values for it."""
 
-    def __init__(self, width: int, head_width: int, num_kinds: int) -> None:
+    def __init__(self, hidden_size: int, head_size: int, num_kinds: int) -> None:
         super().__init__()
-        self.query = nn.Linear(width, head_width)
-        self.key = nn.Linear(width, head_width)
-        self.wish = nn.Linear(width, head_width)
-        self.value = nn.Linear(width, head_width)
+        self.query = nn.Linear(hidden_size, head_size)
+        self.key = nn.Linear(hidden_size, head_size)
+        self.value_query = nn.Linear(hidden_size, head_size)
+        self.value = nn.Linear(hidden_size, head_size)
         self.kind_score = _embedding(num_kinds, 1)
         self.sink = nn.Parameter(torch.zeros(()))
-        self.scale = head_width**-0.5
+        self.scale = head_size**-0.5
 
-    def question(self, items_CD: Tensor) -> Question:
-        """What candidates ask; the items come normalised."""
-        return Question(self.query(items_CD), self.wish(items_CD))
+    def queries(self, items_CD: Tensor) -> Queries:
+        """The queries of normalised items."""
+        return Queries(self.query(items_CD), self.value_query(items_CD))
 
     def forward(
-        self, question: Question, events_BLD: Tensor, kinds_BL: Tensor, padding_BL: Tensor
+        self, queries: Queries, events_BLD: Tensor, kinds_BL: Tensor, padding_BL: Tensor
     ) -> Tensor:
         """Logits [B, C]: sum_l softmax(score)_bcl value_bcl, the sink taking its share for 0."""
-        query_CE, wish_CE = question
+        query_CE, value_query_CE = queries
         key_BLE, value_BLE = self.key(events_BLD), self.value(events_BLD)
         prior_BL1 = self.kind_score(kinds_BL).masked_fill(padding_BL[..., None], _NEVER)
         score_BLC = (key_BLE * self.scale) @ query_CE.T + prior_BL1
-        value_BLC = value_BLE @ wish_CE.T
+        value_BLC = value_BLE @ value_query_CE.T
         sink_B1C = self.sink.expand(len(score_BLC), 1, score_BLC.shape[2])
         weight_BLC = torch.cat([score_BLC, sink_B1C], dim=1).softmax(dim=1)[:, :-1]
         logits_BC: Tensor = (weight_BLC * value_BLC).sum(dim=1)
@@ -247,18 +253,20 @@ class Generated(nn.Module):
 
     def __init__(self, settings: RankerSettings, num_codes: int) -> None:
         super().__init__()
-        width = settings.dimension
-        self.chance = _embedding(NUM_CHANCES, width, std=0.02)
-        self.attention = TargetAttention(width, settings.head_dimension, NUM_CHANCES)
-        self.repeats = Repeats(num_codes, NUM_CHANCES)
+        hidden_size = settings.hidden_size
+        self.probability = _embedding(NUM_PROBABILITY_BUCKETS, hidden_size, std=0.02)
+        self.attention = TargetAttention(hidden_size, settings.head_size, NUM_PROBABILITY_BUCKETS)
+        self.repeats = Repeats(num_codes, NUM_PROBABILITY_BUCKETS)
 
     def forward(
-        self, batch: Batch, candidates_C: Tensor, question: Question, items_BGD: Tensor
+        self, batch: Batch, candidates_C: Tensor, queries: Queries, items_BGD: Tensor
     ) -> Tensor:
-        """Logits [B, C] of the candidates who ask the question; the items come normalised."""
-        behaviours_BGD = items_BGD + self.chance(batch.chances)
-        attended_BC = self.attention(question, behaviours_BGD, batch.chances, batch.generated == 0)
-        repeats_BC = self.repeats(batch.generated, batch.chances, candidates_C)
+        """Logits [B, C] of the candidates whose queries these are; the items come normalised."""
+        behaviours_BGD = items_BGD + self.probability(batch.probability_buckets)
+        attended_BC = self.attention(
+            queries, behaviours_BGD, batch.probability_buckets, batch.generated == 0
+        )
+        repeats_BC = self.repeats(batch.generated, batch.probability_buckets, candidates_C)
         logits_BC: Tensor = attended_BC + repeats_BC
         return logits_BC
 
@@ -290,7 +298,7 @@ class Repeats(nn.Module):
         return logits_BC
 
 
-def _embedding(num: int, width: int, mean: float = 0.0, std: float = 0.0) -> nn.Embedding:
-    embedding = nn.Embedding(num, width)
+def _embedding(num: int, hidden_size: int, mean: float = 0.0, std: float = 0.0) -> nn.Embedding:
+    embedding = nn.Embedding(num, hidden_size)
     nn.init.normal_(embedding.weight, mean, std)
     return embedding

@@ -8,15 +8,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 
-from reaseq.candidates.padded import PaddedSequences, pad_generated, pad_sequences
-from reaseq.evaluation.orders import orders_of
 from reaseq.ranker.batches import to_batch
-from reaseq.ranker.device import on_device
 from reaseq.ranker.folder import (
     ModelManifest,
     StoredModel,
@@ -25,21 +21,22 @@ from reaseq.ranker.folder import (
     save_model,
 )
 from reaseq.ranker.model import Batch, Candidates, RankerModel
-from reaseq.ranker.trends import DAY_MS, ItemTrends
+from reaseq.ranker.trends import ItemTrends
+from reaseq.sequences.orders import orders_of
+from reaseq.sequences.padded import PaddedSequences, pad_generated, pad_sequences
+from reaseq.training.device import on_device
+from reaseq.types import DAY_MS, Float32s, Int64s
 from reaseq.vocabulary import ItemVocabulary
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
 
-
-class Parts(NamedTuple):
+class RankerInputs(NamedTuple):
     """What a ranking may use beside the log; leaving a part out shows what it is worth."""
 
     knowledge: bool = True
     generated: bool = True
 
 
-BOTH = Parts()
+ALL_INPUTS = RankerInputs()
 
 ByKnowledge = Mapping[bool, Candidates]
 """The same items with what agents found out about them and without."""
@@ -109,7 +106,7 @@ class Ranker:
         """The name of the model."""
         return self.manifest.version
 
-    def score(self, sequences: pa.Table, at_ms: Ints) -> Floats:
+    def score(self, sequences: pa.Table, at_ms: Int64s) -> Float32s:
         """Logits [B, num_items] of the whole vocabulary, in its order.
 
         `sequences` has B rows of SEQUENCE_SCHEMA, with generated behaviours beside them where
@@ -119,23 +116,27 @@ class Ranker:
         return self.score_candidates(sequences, at_ms, np.arange(1, len(self.vocabulary) + 1))
 
     def score_candidates(
-        self, sequences: pa.Table, at_ms: Ints, codes: Ints, parts: Parts = BOTH
-    ) -> Floats:
+        self, sequences: pa.Table, at_ms: Int64s, codes: Int64s, parts: RankerInputs = ALL_INPUTS
+    ) -> Float32s:
         """Logits [B, len(codes)] of the items with these codes (see `vocabulary.encode`).
 
         Code 0, an unknown item, gets -inf. `parts` leaves knowledge or generated behaviours out.
         """
         candidates = self.candidates(codes, [parts])
-        return self.score_variants(sequences, at_ms, candidates, [parts])[parts]
+        return self.score_ablations(sequences, at_ms, candidates, [parts])[parts]
 
-    def candidates(self, codes: Ints, variants: Sequence[Parts]) -> ByKnowledge:
-        """The items with these codes, as `score_variants` takes them for some choices of parts."""
+    def candidates(self, codes: Int64s, ablations: Sequence[RankerInputs]) -> ByKnowledge:
+        """The items with these codes, as `score_ablations` takes them for some choices of parts."""
         places = torch.from_numpy(np.asarray(codes, np.int64)).to(self._device)
-        return {parts.knowledge: self._items[parts.knowledge].take(places) for parts in variants}
+        return {parts.knowledge: self._items[parts.knowledge].take(places) for parts in ablations}
 
-    def score_variants(
-        self, sequences: pa.Table, at_ms: Ints, candidates: ByKnowledge, variants: Sequence[Parts]
-    ) -> dict[Parts, Floats]:
+    def score_ablations(
+        self,
+        sequences: pa.Table,
+        at_ms: Int64s,
+        candidates: ByKnowledge,
+        ablations: Sequence[RankerInputs],
+    ) -> dict[RankerInputs, Float32s]:
         """`score_candidates` for several choices of parts at once, for hardly more than one."""
         at_ms = np.asarray(at_ms, np.int64)
         codes = next(iter(candidates.values())).codes.cpu().numpy()
@@ -143,28 +144,28 @@ class Ranker:
         padded = pad_sequences(sequences, self.vocabulary, settings.num_events)
         generated = pad_generated(sequences, self.vocabulary, settings.num_generated)
         shape = (sequences.num_rows, len(codes))
-        scores = {parts: np.empty(shape, np.float32) for parts in variants}
+        scores = {parts: np.empty(shape, np.float32) for parts in ablations}
         for start in range(0, sequences.num_rows, _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
             events = PaddedSequences(*(array[rows] for array in padded))
             batch = to_batch(
                 events, generated.rows(rows), at_ms[rows], self._trends_at(at_ms[rows])
             )
-            for parts, logits in self._score(batch, candidates, variants):
+            for parts, logits in self._score(batch, candidates, ablations):
                 scores[parts][rows] = logits
         for values in scores.values():
             values[:, codes == 0] = -np.inf
         return scores
 
     def _score(
-        self, batch: Batch, candidates: ByKnowledge, variants: Sequence[Parts]
-    ) -> Iterator[tuple[Parts, Floats]]:
+        self, batch: Batch, candidates: ByKnowledge, ablations: Sequence[RankerInputs]
+    ) -> Iterator[tuple[RankerInputs, Float32s]]:
         batch = on_device(batch, self._device)
-        for knowledge in sorted({parts.knowledge for parts in variants}):
+        for knowledge in sorted({parts.knowledge for parts in ablations}):
             items_ND = self._items[knowledge].items
             with torch.inference_mode():
                 logged_BC, generated_BC = self._model.terms(batch, candidates[knowledge], items_ND)
-            for parts in variants:
+            for parts in ablations:
                 if parts.knowledge == knowledge:
                     if parts.generated and generated_BC is not None:
                         yield parts, (logged_BC + generated_BC).cpu().numpy()
@@ -180,11 +181,11 @@ class Ranker:
             times_ms = orders["label_time_ms"].to_numpy()[pc.list_parent_indices(lists).to_numpy()]
             self._trends.observe(codes, times_ms)
 
-    def over(self, item_ids: Sequence[str]) -> RankerScorer:
+    def scorer_for(self, item_ids: Sequence[str]) -> RankerScorer:
         """This ranker as a scorer over another list of items."""
         return RankerScorer(self, item_ids)
 
-    def _trends_at(self, at_ms: Ints) -> Floats:
+    def _trends_at(self, at_ms: Int64s) -> Float32s:
         days, row_of = np.unique(at_ms // DAY_MS, return_inverse=True)
         return np.stack([self._trends.features(int(day)) for day in days])[row_of]
 
@@ -199,52 +200,52 @@ class RankerScorer:
         self.ranker = ranker
         self.item_ids = tuple(item_ids)
         self._codes = ranker.vocabulary.encode(list(item_ids))
-        self._asked: tuple[Parts, ...] = (BOTH,)
+        self._asked: tuple[RankerInputs, ...] = (ALL_INPUTS,)
         self._candidates = ranker.candidates(self._codes, self._asked)
-        self._last: tuple[pa.Table, dict[Parts, Floats]] | None = None
+        self._last: tuple[pa.Table, dict[RankerInputs, Float32s]] | None = None
 
-    def score(self, sequences: pa.Table, at_ms: Ints) -> Floats:
+    def score(self, sequences: pa.Table, at_ms: Int64s) -> Float32s:
         """[B, len(item_ids)]; see `reaseq.evaluation.prequential.Scorer`."""
-        return self.score_variant(BOTH, sequences, at_ms)
+        return self.score_ablation(ALL_INPUTS, sequences, at_ms)
 
     def observe(self, events: pa.Table) -> None:
         """See `Ranker.observe`."""
         self.ranker.observe(events)
         self._last = None
 
-    def variant(self, parts: Parts) -> RankerVariant:
+    def ablation(self, parts: RankerInputs) -> RankerAblation:
         """The same ranker, left without some of its parts."""
         self._asked = tuple(dict.fromkeys((*self._asked, parts)))
         self._candidates = self.ranker.candidates(self._codes, self._asked)
-        return RankerVariant(self, parts)
+        return RankerAblation(self, parts)
 
-    def variants(self) -> dict[str, RankerScorer | RankerVariant]:
+    def ablations(self) -> dict[str, RankerScorer | RankerAblation]:
         """With both parts, with none, and with one of them, by name."""
         return {
             "ranker": self,
-            "ranker_plain": self.variant(Parts(knowledge=False, generated=False)),
-            "ranker_knowledge": self.variant(Parts(generated=False)),
-            "ranker_generated": self.variant(Parts(knowledge=False)),
+            "ranker_plain": self.ablation(RankerInputs(knowledge=False, generated=False)),
+            "ranker_knowledge": self.ablation(RankerInputs(generated=False)),
+            "ranker_generated": self.ablation(RankerInputs(knowledge=False)),
         }
 
-    def score_variant(self, parts: Parts, sequences: pa.Table, at_ms: Ints) -> Floats:
-        """As `score`. All variants are computed when the first one is asked about a table."""
+    def score_ablation(self, parts: RankerInputs, sequences: pa.Table, at_ms: Int64s) -> Float32s:
+        """As `score`. All ablations are computed when the first one is asked about a table."""
         if self._last is None or self._last[0] is not sequences:
-            scores = self.ranker.score_variants(sequences, at_ms, self._candidates, self._asked)
+            scores = self.ranker.score_ablations(sequences, at_ms, self._candidates, self._asked)
             self._last = sequences, scores
         return self._last[1][parts]
 
 
-class RankerVariant:
+class RankerAblation:
     """A ranker without some of its parts, beside the whole one: what a part is worth.
 
     It has no `observe`: it learns when the whole one does.
     """
 
-    def __init__(self, whole: RankerScorer, parts: Parts) -> None:
+    def __init__(self, whole: RankerScorer, parts: RankerInputs) -> None:
         self._whole = whole
         self._parts = parts
 
-    def score(self, sequences: pa.Table, at_ms: Ints) -> Floats:
+    def score(self, sequences: pa.Table, at_ms: Int64s) -> Float32s:
         """[B, len(item_ids)]; see `reaseq.evaluation.prequential.Scorer`."""
-        return self._whole.score_variant(self._parts, sequences, at_ms)
+        return self._whole.score_ablation(self._parts, sequences, at_ms)

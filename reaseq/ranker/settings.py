@@ -9,9 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, lt=1)]
+from reaseq.types import Count, Positive, Share
 
 
 class RankerSettings(BaseModel):
@@ -19,11 +17,11 @@ class RankerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    dimension: Count = 64
+    hidden_size: Count = 64
     """D: width of an item representation."""
     num_heads: Count = 1
     """Heads of the target attention. The cost of training is nearly proportional to it."""
-    head_dimension: Count = 32
+    head_size: Count = 32
     num_events: Count = 100
     """L: only the newest events of a sequence are looked at."""
     dropout: Share = 0.3

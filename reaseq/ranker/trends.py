@@ -12,14 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
+from reaseq.types import DAY_MS, Float32s, Float64s, Int64s
 
 FILE_NAME = "trends.npz"
-
-DAY_MS = 86_400_000
 
 _FLOOR = 0.02
 """Orders a day below which demand makes no difference any more."""
@@ -29,10 +25,10 @@ class TrendHistory(NamedTuple):
     """The features of every day of a period, for training."""
 
     first_day: int
-    features: Floats
+    features: Float32s
     """[days, K, num_items + 1]."""
 
-    def at(self, days_B: Ints) -> Floats:
+    def at(self, days_B: Int64s) -> Float32s:
         """[B, K, num_items + 1]; a day outside the period gets the nearest one inside."""
         row = np.clip(days_B - self.first_day, 0, len(self.features) - 1)
         return self.features[row]
@@ -54,7 +50,7 @@ class ItemTrends:
         self._before_KC = np.zeros((len(self.half_lives_K), num_items + 1))
         self._today_C = np.zeros(num_items + 1)
 
-    def observe(self, codes: Ints, times_ms: Ints) -> None:
+    def observe(self, codes: Int64s, times_ms: Int64s) -> None:
         """Count ordered items. One that is late counts for the current day."""
         days = times_ms // DAY_MS
         for day in np.unique(days):
@@ -62,7 +58,7 @@ class ItemTrends:
             self._today_C += np.bincount(codes[days == day], minlength=len(self._today_C))
         self._today_C[0] = 0
 
-    def features(self, day: int) -> Floats:
+    def features(self, day: int) -> Float32s:
         """[K, num_items + 1] by code, from orders before `day`; the past cannot be asked for."""
         sums_KC = self._before_KC
         if self.day is not None and day > self.day:
@@ -70,7 +66,7 @@ class ItemTrends:
         rates_KC = sums_KC * (np.log(2) / self.half_lives_K)[:, None]
         return np.asarray(np.log1p(rates_KC / _FLOOR) / 2, np.float32)
 
-    def follow(self, codes: Ints, times_ms: Ints) -> TrendHistory:
+    def follow(self, codes: Int64s, times_ms: Int64s) -> TrendHistory:
         """Observe a whole history and return the features of each of its days."""
         if not len(codes):
             return TrendHistory(0, self.features(0)[None])
@@ -111,7 +107,7 @@ class ItemTrends:
             self._before_KC, self.day = self._at(day), day
             self._today_C = np.zeros_like(self._today_C)
 
-    def _at(self, day: int) -> npt.NDArray[np.float64]:
+    def _at(self, day: int) -> Float64s:
         assert self.day is not None
         decay_K = np.exp2(-(day - self.day - 1) / self.half_lives_K)[:, None]
         one_day_K = np.exp2(-1 / self.half_lives_K)[:, None]

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
-Floats = npt.NDArray[np.float32]
+from reaseq.types import Float32s
+
 Progress = Callable[[int, int], None]
 """Called with (texts done, texts to do)."""
 
@@ -49,7 +49,7 @@ class SentenceEncoder:
         self.num_threads = num_threads
         self._model: tuple[Any, Tokenizer] | None = None
 
-    def encode(self, texts: Sequence[str], on_progress: Progress | None = None) -> Floats:
+    def encode(self, texts: Sequence[str], on_progress: Progress | None = None) -> Float32s:
         """One unit vector a text. Texts seen before come from the cache folder, if there is one."""
         known = self._read_cache()
         keys = [_key(text) for text in texts]
@@ -61,7 +61,7 @@ class SentenceEncoder:
             return np.zeros((0, DIMENSION), np.float32)
         return np.stack([known[key] for key in keys])
 
-    def _encode(self, texts: list[str], on_progress: Progress | None) -> Floats:
+    def _encode(self, texts: list[str], on_progress: Progress | None) -> Float32s:
         model, tokenizer = self._model = self._model or _load_model()
         tokens = [encoding.ids for encoding in tokenizer.encode_batch(texts)]
         # Texts of one length share a batch, so hardly anything is spent on padding.
@@ -79,14 +79,14 @@ class SentenceEncoder:
             torch.set_num_threads(threads)
         return vectors
 
-    def _read_cache(self) -> dict[str, Floats]:
+    def _read_cache(self) -> dict[str, Float32s]:
         file = self.cache_folder / CACHE_FILE if self.cache_folder else None
         if file is None or not file.exists():
             return {}
         with np.load(file) as stored:
             return dict(zip(stored["keys"].tolist(), stored["vectors"], strict=True))
 
-    def _write_cache(self, vectors: dict[str, Floats]) -> None:
+    def _write_cache(self, vectors: dict[str, Float32s]) -> None:
         if self.cache_folder is None:
             return
         self.cache_folder.mkdir(parents=True, exist_ok=True)
@@ -117,7 +117,7 @@ def _load_model() -> tuple[Any, Tokenizer]:
     return model.eval(), tokenizer
 
 
-def _embed(model: Any, tokens: list[list[int]]) -> Floats:
+def _embed(model: Any, tokens: list[list[int]]) -> Float32s:
     """Mean over a text's tokens, normalised (Reimers and Gurevych, "Sentence-BERT", 2019)."""
     width = max(len(ids) for ids in tokens)
     ids_BT = torch.tensor([ids + [0] * (width - len(ids)) for ids in tokens])
@@ -126,5 +126,5 @@ def _embed(model: Any, tokens: list[list[int]]) -> Floats:
     with torch.inference_mode():
         states_BTD = model(input_ids=ids_BT, attention_mask=mask_BT.long()).last_hidden_state
         sums_BD = (states_BTD * mask_BT[..., None]).sum(dim=1)
-        vectors: Floats = torch.nn.functional.normalize(sums_BD, dim=-1).numpy()
+        vectors: Float32s = torch.nn.functional.normalize(sums_BD, dim=-1).numpy()
     return vectors

@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from reaseq.types import Int64s
+
 _FNV_OFFSET = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME = np.uint64(0x100000001B3)
 _MIX = np.uint64(0xFF51AFD7ED558CCD)
@@ -20,9 +22,7 @@ _SHIFT = np.uint64(33)
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _hash_slices(
-    data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], out: npt.NDArray[np.uint64]
-) -> None:
+def _hash_slices(data: npt.NDArray[np.uint8], offsets: Int64s, out: npt.NDArray[np.uint64]) -> None:
     for row in range(len(out)):
         key = _FNV_OFFSET
         for position in range(offsets[row], offsets[row + 1]):
@@ -31,7 +31,7 @@ def _hash_slices(
         out[row] = key ^ (key >> _SHIFT)
 
 
-def hash64(strings: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int64]:
+def hash64(strings: pa.Array | pa.ChunkedArray) -> Int64s:
     """Return one signed 64-bit key a string, in the order given; the column must hold no null."""
     column = strings.combine_chunks() if isinstance(strings, pa.ChunkedArray) else strings
     column = column.cast(pa.large_string())

@@ -15,9 +15,8 @@ from typing import NamedTuple
 
 import numba
 import numpy as np
-import numpy.typing as npt
 
-Int64s = npt.NDArray[np.int64]
+from reaseq.types import Bools, Float64s, Int64s
 
 
 class EventColumns(NamedTuple):
@@ -28,7 +27,7 @@ class EventColumns(NamedTuple):
     keys: Int64s
     items: Int64s
     types: Int64s
-    values: npt.NDArray[np.float64]
+    values: Float64s
 
 
 class SequenceColumns(NamedTuple):
@@ -38,7 +37,7 @@ class SequenceColumns(NamedTuple):
     keys: Int64s
     items: Int64s
     types: Int64s
-    values: npt.NDArray[np.float64]
+    values: Float64s
     lengths: Int64s
     revisions: Int64s
 
@@ -167,7 +166,7 @@ def merge_events(
     events: EventColumns,
     state: SequenceColumns,
     item_hashes: Int64s,
-    changed: npt.NDArray[np.bool_],
+    changed: Bools,
     history: SequenceColumns,
     history_slots: Int64s,
 ) -> tuple[int, int]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,11 +14,11 @@ from reaseq.schemas import SEQUENCE_SCHEMA
 from reaseq.sequences.hashing import hash64
 from reaseq.sequences.merge import (
     EventColumns,
-    Int64s,
     SequenceColumns,
     count_steps,
     merge_events,
 )
+from reaseq.types import Float64s, Int64s
 
 EVENT_TYPE_NAMES = pa.array([event_type.value for event_type in EventType])
 """The code of an event type is its place here; append only, codes live inside checkpoints."""
@@ -217,7 +216,7 @@ def _int64s(column: pa.ChunkedArray) -> Int64s:
     return np.asarray(column.combine_chunks()).astype(np.int64, copy=False)
 
 
-def _floats(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+def _floats(column: pa.ChunkedArray) -> Float64s:
     return np.asarray(column.combine_chunks().fill_null(np.nan)).astype(np.float64, copy=False)
 
 

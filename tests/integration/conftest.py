@@ -8,20 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from ray_apps.cluster import ray_cluster
-from ray_apps.home import Home
-from reaseq.settings import (
-    KafkaSettings,
-    ServeSettings,
-    Settings,
-    StreamSettings,
-    TopicSettings,
-    load_settings,
-)
-from streams.broker import start_broker
-from streams.features import Features
-from streams.kafka_log import KafkaLog
-from streams.topics import create_topics
+from ray_apps.runtime.cluster import ray_cluster
+from ray_apps.runtime.home import Home
+from ray_apps.settings import ServeSettings, Settings, load_settings
+from streams.feature_store.features import Features
+from streams.log.broker import start_broker
+from streams.log.kafka import KafkaLog
+from streams.log.topics import create_topics
+from streams.settings import KafkaSettings, StreamSettings, TopicSettings
 from tests.integration.shop import Shop, open_shop
 
 
@@ -54,7 +48,7 @@ def make_settings(kafka: KafkaSettings, ray_session: None) -> Callable[..., Sett
             stream=StreamSettings(checkpoint_interval_s=0.5),
             serve=ServeSettings(port=0),
         )
-        create_topics(KafkaLog(settings.kafka), settings)
+        create_topics(KafkaLog(settings.kafka), settings.topics, settings.kafka.num_partitions)
         Features.apply(Home(home).features)
         return settings
 

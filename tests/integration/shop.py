@@ -15,22 +15,22 @@ import psutil
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ray_apps.backfill import backfill_events
-from ray_apps.generate import generate_for_all
-from ray_apps.home import Home
-from ray_apps.registry import generators
+from ray_apps.jobs.backfill import backfill_events
+from ray_apps.jobs.generate import generate_for_all
+from ray_apps.registry.kinds import generators
+from ray_apps.runtime.home import Home
 from ray_apps.serving.app import serving
-from ray_apps.system import Foundation, streaming
+from ray_apps.settings import Settings
+from ray_apps.system import Infrastructure, streaming
 from ray_apps.training.retrain import retrain
 from ray_apps.training.train_generator import train_generator
 from reaseq.datasets.event_log import EventLog
 from reaseq.datasets.online_retail import read_online_retail
 from reaseq.knowledge.settings import KnowledgeSettings
-from reaseq.settings import Settings
-from streams.codec import item_codec
-from streams.features import Features
-from streams.kafka_log import KafkaLog
-from streams.replay import replay
+from streams.feature_store.features import Features
+from streams.log.codec import item_codec
+from streams.log.kafka import KafkaLog
+from streams.log.replay import replay
 from tests.language_model import LanguageModel
 from tests.waiting import wait_until
 
@@ -89,7 +89,7 @@ def open_shop(settings: Settings) -> Iterator[Shop]:
     file = settings.home / "history.parquet"
     pq.write_table(data.events, file)
     try:
-        with streaming(Foundation(settings, log)) as stream:
+        with streaming(Infrastructure(settings, log)) as stream:
             writer = log.writer()
             replay(data.items, "item_id", settings.topics.items, item_codec(100_000), writer)
             writer.close()
@@ -125,7 +125,7 @@ def _small(settings: Settings, url: str) -> Settings:
             "generator": settings.generator.model_copy(
                 update={
                     "num_epochs": 1,
-                    "dimension": 32,
+                    "hidden_size": 32,
                     "num_layers": 1,
                     "num_heads": 2,
                     "min_new_events": 2,

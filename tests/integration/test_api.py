@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from streams.kafka_log import KafkaLog
+from streams.log.kafka import KafkaLog
 from tests.integration.shop import Shop
 from tests.waiting import wait_until
 

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from ray_apps.registry import rankers
+from ray_apps.registry.kinds import rankers
 from ray_apps.training.retrain import retrain
-from reaseq.ranker.trends import DAY_MS
+from reaseq.types import DAY_MS
 from tests.integration.shop import FIRST_TRAINED_UP_TO_MS, Shop
 from tests.waiting import wait_until
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from ray_apps.home import Home
+from ray_apps.runtime.home import Home
 from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
-from streams.event_archive import EventArchive
-from streams.features import Features
+from streams.feature_store.features import Features
+from streams.offline.events import EventArchive
 from tests.integration.shop import Shop, kill, replica_of
 from tests.waiting import wait_until
 

@@ -10,19 +10,19 @@ import time
 import pyarrow as pa
 import pytest
 
-from ray_apps.home import Home
-from ray_apps.stream import StreamJob
-from ray_apps.system import Foundation, streaming
+from ray_apps.jobs.stream import StreamJob
+from ray_apps.runtime.home import Home
+from ray_apps.settings import Settings
+from ray_apps.system import Infrastructure, streaming
 from reaseq.schemas import EVENT_SCHEMA, ITEM_SCHEMA
 from reaseq.sequences.oracle import mismatched_users, newest_distinct_events
-from reaseq.settings import Settings
-from streams.checkpoints import Checkpoints
-from streams.codec import event_codec, item_codec
-from streams.event_archive import EventArchive
-from streams.features import Features
-from streams.kafka_log import KafkaLog
-from streams.log import Partition
-from streams.replay import replay
+from streams.feature_store.features import Features
+from streams.log.codec import event_codec, item_codec
+from streams.log.kafka import KafkaLog
+from streams.log.ports import Partition
+from streams.log.replay import replay
+from streams.offline.events import EventArchive
+from streams.shards.checkpoints import Checkpoints
 
 NUM_USERS = 60
 
@@ -117,7 +117,7 @@ def test_a_stopped_stream_goes_on_with_another_number_of_shards(settings: Settin
 
 def test_a_second_stream_on_one_home_is_refused(settings: Settings) -> None:
     """Two would write the same checkpoints: the second is told so, the first goes on."""
-    base = Foundation(settings, KafkaLog(settings.kafka))
+    base = Infrastructure(settings, KafkaLog(settings.kafka))
     with streaming(base) as first:
         with pytest.raises(ValueError, match="already runs"), streaming(base):
             pass

@@ -8,15 +8,15 @@ from pathlib import Path
 import psutil
 import torch
 
+from ray_apps.settings import TrainSettings
 from ray_apps.training.distributed import fit_distributed
-from ray_apps.training.fit import RankerInputs, fit_ranker
+from ray_apps.training.fit import RankerFitInputs, fit_ranker
 from reaseq.ranker.fit import EpochReport, order_trends
 from reaseq.ranker.settings import RankerSettings
-from reaseq.settings import TrainSettings
 from tests.integration.shop import kill
 from tests.small_world import ITEMS, TEXT, pairs_world
 
-SETTINGS = RankerSettings(dimension=16, head_dimension=8, num_epochs=5, batch_size=8)
+SETTINGS = RankerSettings(hidden_size=16, head_size=8, num_epochs=5, batch_size=8)
 
 NUM_ROWS = 1000
 """An epoch takes about a second, so that a checkpoint is long complete when the next one is."""
@@ -36,7 +36,7 @@ def test_a_killed_worker_resumes_from_the_checkpoint(ray_session: None, tmp_path
             killed.append(worker.pid)
 
     rows = pairs_world(NUM_ROWS)
-    inputs = RankerInputs(
+    inputs = RankerFitInputs(
         SETTINGS, rows, ITEMS.item_ids, TEXT, order_trends(rows, ITEMS, SETTINGS)[0], seed=0
     )
     two = TrainSettings(num_workers=2)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from streams.broker import free_port
+from streams.log.broker import free_port
 
 PASSWORD = "p$HOME:w@rd"
 """With all that a URL, a YAML file and a shell could misread."""

@@ -24,7 +24,7 @@ from reaseq.schemas import (
     SEQUENCE_SCHEMA,
     TRAINING_SCHEMA,
 )
-from streams.features import Features
+from streams.feature_store.features import Features
 
 ROOT = Path(__file__).parents[3]
 NOW_MS = 1_700_000_000_123
@@ -172,7 +172,7 @@ WRITER = """
 import sys
 import numpy as np
 import pyarrow as pa
-from streams.features import Features
+from streams.feature_store.features import Features
 
 home, seed = sys.argv[1], int(sys.argv[2])
 features = Features.open(home)

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from reaseq.settings import KafkaSettings, load_settings
-from streams.broker import start_broker
-from streams.kafka_log import KafkaLog
-from streams.log import Log, LogError, LogReader, Partition, Record, Topic
-from streams.memory_log import MemoryLog
+from ray_apps.settings import load_settings
+from streams.log.broker import start_broker
+from streams.log.kafka import KafkaLog
+from streams.log.memory import MemoryLog
+from streams.log.ports import Log, LogError, LogReader, Partition, Record, Topic
+from streams.settings import KafkaSettings
 
 MAX_MESSAGE_BYTES = 1_000_000
 

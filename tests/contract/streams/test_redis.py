@@ -17,9 +17,9 @@ from feast.protos.feast.types.Value_pb2 import Value
 from pydantic import SecretStr
 
 from reaseq.schemas import ITEM_SCHEMA
-from streams.broker import free_port
-from streams.feature_stores.guard import OnlineStoreError
-from streams.features import Features
+from streams.feature_store.features import Features
+from streams.feature_store.guard import OnlineStoreError
+from streams.log.broker import free_port
 
 NOW_MS = 1_700_000_000_123
 
@@ -56,7 +56,7 @@ def test_feasts_own_store_reads_what_we_write(home: Path, redis: Any, redis_url:
 
 def test_orders_are_exact() -> None:
     """A microsecond and a revision count where a script's own numbers would round them off."""
-    from streams.feature_stores.guarded_redis import order_text
+    from streams.feature_store.redis import order_text
 
     orders = [
         (-1, 5),

@@ -104,7 +104,7 @@ def test_many_may_ask_at_once(running: Running) -> None:
 def test_a_hostile_title_gives_knowledge_like_any_other(running: Running) -> None:
     """What a shop writes cannot leave its place: an answer of the right shape, or a rejection."""
     generator, loop = running
-    known = loop.run(ProductAgent(generator).study(HOSTILE))
+    known = loop.run(ProductAgent(generator).run(HOSTILE))
     assert known.has_answers
     if known.is_accepted:
         assert "evil.example" not in known.text()

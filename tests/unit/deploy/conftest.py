@@ -14,7 +14,8 @@ import jsonschema
 import pytest
 import yaml
 
-from reaseq.settings import ENV_PREFIX, Settings, load_settings
+from ray_apps.settings import Settings, load_settings
+from reaseq.settings import ENV_PREFIX
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"

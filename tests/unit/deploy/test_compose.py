@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-from ray_apps.cli import app
-from ray_apps.deployment import serve_config
+from ray_apps.cli.app import app
+from ray_apps.serving.deploy_config import serve_config
+from ray_apps.settings import Settings, load_settings
 from reaseq import __version__
-from reaseq.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"

@@ -11,7 +11,7 @@ import yaml
 from pydantic import SecretStr
 from ray.serve.schema import ServeDeploySchema
 
-from ray_apps.deployment import (
+from ray_apps.serving.deploy_config import (
     BUILDER,
     application_args,
     serve_config,
@@ -19,7 +19,7 @@ from ray_apps.deployment import (
     with_secrets,
 )
 from ray_apps.serving.pools import DEPLOYMENT_POOLS, options
-from reaseq.settings import Settings
+from ray_apps.settings import Settings
 
 COMMITTED = Path(__file__).parents[3] / "deploy" / "serve.yaml"
 

@@ -11,12 +11,12 @@ import pytest
 import ray
 import yaml
 
-from ray_apps.deployment import serve_config
+from ray_apps.serving.deploy_config import serve_config
+from ray_apps.settings import Settings
 from reaseq import __version__
-from reaseq.settings import Settings
-from streams.kafka_log import ENVELOPE_BYTES, KEEP_FOREVER
-from streams.memory_log import MemoryLog
-from streams.topics import create_topics
+from streams.log.kafka import ENVELOPE_BYTES, KEEP_FOREVER
+from streams.log.memory import MemoryLog
+from streams.log.topics import create_topics
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 
@@ -187,7 +187,7 @@ def test_the_service_runs_the_committed_serve_config(manifests) -> None:
 def test_the_topics_are_those_of_the_settings(manifests, cluster: Settings) -> None:
     """Names, partitions, copies and limits are what the program would have created."""
     log = MemoryLog()
-    create_topics(log, cluster)
+    create_topics(log, cluster.topics, cluster.kafka.num_partitions)
     most = cluster.kafka.max_message_bytes + ENVELOPE_BYTES
     config = {**KEEP_FOREVER, "max.message.bytes": str(most)}
     topics = (getattr(cluster.topics, name) for name in type(cluster.topics).model_fields)

@@ -9,7 +9,7 @@ from ray import serve
 from ray.serve.schema import DeploymentSchema
 
 from ray_apps.serving.pools import ALWAYS_ONE, DEPLOYMENT_POOLS, deployments, options
-from reaseq.settings import PoolsSettings, Settings
+from ray_apps.settings import PoolsSettings, Settings
 
 KINDS = ("llm", "generator", "ranker", "cpu")
 NAMES = sorted(DEPLOYMENT_POOLS)

@@ -6,7 +6,7 @@ import threading
 import time
 
 from ray_apps.serving.impressions import ImpressionLog
-from streams.log import Headers, LogError
+from streams.log.ports import Headers, LogError
 
 
 class Broker:

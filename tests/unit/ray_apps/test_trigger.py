@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ray_apps.settings import RetrainSettings
 from ray_apps.training.trigger import RetrainTrigger
-from reaseq.settings import RetrainSettings
 
 SETTINGS = RetrainSettings(every_events=100, every_s=60)
 

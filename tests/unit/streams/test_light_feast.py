@@ -9,7 +9,7 @@ import sys
 def test_features_come_without_torch_and_leave_it_importable() -> None:
     """Feast would load it; who needs it afterwards finds it as ever."""
     program = (
-        "import sys, streams.features;"
+        "import sys, streams.feature_store.features;"
         "assert 'torch' not in sys.modules;"
         "import torch, typeguard;"
         "assert typeguard.typechecked.__module__.startswith('typeguard')"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reaseq.candidates.co_occurrence import DAY_MS, CoOccurrence
+from reaseq.candidates.co_occurrence import CoOccurrence
 from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.types import DAY_MS, Float32s
 from reaseq.vocabulary import ItemVocabulary
 
 ITEMS = ItemVocabulary(["a", "b", "c", "d"])
@@ -53,9 +53,9 @@ def sequence(item_ids: list[str], event_type: str = "purchase") -> pa.Table:
     return pa.Table.from_pylist([row], schema=SEQUENCE_SCHEMA)
 
 
-def score(model: CoOccurrence, rows: pa.Table) -> npt.NDArray[np.float32]:
+def score(model: CoOccurrence, rows: pa.Table) -> Float32s:
     """The scores of one row."""
-    scores: npt.NDArray[np.float32] = model.score(rows, np.zeros(1, np.int64))[0]
+    scores: Float32s = model.score(rows, np.zeros(1, np.int64))[0]
     return scores
 
 

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reaseq.candidates.popularity import DAY_MS, Popularity
+from reaseq.candidates.popularity import Popularity
 from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.types import DAY_MS
 from reaseq.vocabulary import ItemVocabulary
 
 ITEMS = ItemVocabulary(["a", "b", "c"])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from reaseq.evaluation.metrics import hit_rate_at, ndcg_at, ranks_against_ties
+from reaseq.evaluation.metrics import hit_rate_at, ndcg_at, pessimistic_ranks
 
 finite_scores = npst.arrays(
     np.float32,
@@ -30,7 +30,7 @@ def test_ranks_of_a_hand_made_table() -> None:
     scores = np.array([[0.9, 0.5, 0.5, 0.1], [-np.inf, 3.0, -np.inf, 2.0]], np.float32)
     rows = np.array([0, 0, 0, 0, 1, 1, 1])
     columns = np.array([0, 1, 2, 3, 1, 0, -1])
-    assert ranks_against_ties(scores, rows, columns).tolist() == [1, 3, 3, 4, 1, 4, 5]
+    assert pessimistic_ranks(scores, rows, columns).tolist() == [1, 3, 3, 4, 1, 4, 5]
 
 
 @given(finite_scores)
@@ -38,28 +38,28 @@ def test_a_rank_counts_all_that_score_as_high(scores: np.ndarray) -> None:
     """The fast ranks equal the definition, cell by cell."""
     rows, columns = every_target(scores)
     expected = [(scores[r] >= scores[r, c]).sum() for r, c in zip(rows, columns, strict=True)]
-    assert ranks_against_ties(scores, rows, columns).tolist() == expected
+    assert pessimistic_ranks(scores, rows, columns).tolist() == expected
 
 
 @given(finite_scores)
 def test_a_tie_never_helps(scores: np.ndarray) -> None:
     """Making a target tie with one more item cannot improve its rank."""
     rows, columns = every_target(scores)
-    before = ranks_against_ties(scores, rows, columns)
+    before = pessimistic_ranks(scores, rows, columns)
     tied = np.concatenate([scores, scores], axis=1)
-    assert (ranks_against_ties(tied, rows, columns) == 2 * before).all()
+    assert (pessimistic_ranks(tied, rows, columns) == 2 * before).all()
 
 
 def test_a_constant_scorer_hits_nothing() -> None:
     """Scoring everything alike puts every target last."""
-    ranks = ranks_against_ties(np.zeros((1, 50)), np.zeros(50, np.int64), np.arange(50))
+    ranks = pessimistic_ranks(np.zeros((1, 50)), np.zeros(50, np.int64), np.arange(50))
     assert hit_rate_at(ranks, 20) == 0.0
 
 
 def test_nan_is_refused() -> None:
     """NaN compares with nothing, so it would rank first."""
     with pytest.raises(ValueError, match="NaN"):
-        ranks_against_ties(np.array([[np.nan, 1.0]]), np.array([0]), np.array([0]))
+        pessimistic_ranks(np.array([[np.nan, 1.0]]), np.array([0]), np.array([0]))
 
 
 @pytest.mark.parametrize(

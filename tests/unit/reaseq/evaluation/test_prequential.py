@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pytest
 
 from reaseq.evaluation.prequential import PrequentialEvaluation
 from reaseq.schemas import EVENT_SCHEMA, ORDER_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.types import Float32s, Int64s
 
 ITEMS = ["a", "b", "c", "d"]
 
@@ -22,7 +22,7 @@ class Fixed:
         self.scores = np.array(scores, np.float32)
         self.num_observed = 0
 
-    def score(self, sequences: pa.Table, at_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def score(self, sequences: pa.Table, at_ms: Int64s) -> Float32s:
         return np.tile(self.scores, (sequences.num_rows, 1))
 
     def observe(self, events: pa.Table) -> None:
@@ -32,7 +32,7 @@ class Fixed:
 class Unteachable:
     """A scorer without `observe`."""
 
-    def score(self, sequences: pa.Table, at_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def score(self, sequences: pa.Table, at_ms: Int64s) -> Float32s:
         return np.full((sequences.num_rows, len(ITEMS)), -np.inf, np.float32)
 
 

@@ -44,7 +44,7 @@ def agent(*answers: Answer) -> ProductAgent:
 
 def test_a_good_answer_is_accepted_with_its_provenance() -> None:
     """What was asked, by what model and prompt, and what it cost."""
-    found = asyncio.run(agent(json.dumps(GOOD)).study(MUG))
+    found = asyncio.run(agent(json.dumps(GOOD)).run(MUG))
     assert (found.verdict, found.reason) == ("accepted", None)
     assert (found.model, found.event_time_ms) == ("scripted", 7)
     assert found.key == agent().key(MUG)
@@ -56,12 +56,12 @@ def test_what_is_no_such_json_is_rejected() -> None:
     """No JSON, a missing answer, one too many, one too long: kept as rejected, never raised."""
     missing = {k: v for k, v in GOOD.items() if k != "why"}
     for text in ("moo", json.dumps(missing), json.dumps({**GOOD, "colour": "red"})):
-        found = asyncio.run(agent(text).study(MUG))
+        found = asyncio.run(agent(text).run(MUG))
         assert found.verdict == "rejected"
         assert found.reason
         assert not found.has_answers
     endless = json.dumps({**GOOD, "why": "because " * 100})
-    assert asyncio.run(agent(endless).study(MUG)).verdict == "rejected"
+    assert asyncio.run(agent(endless).run(MUG)).verdict == "rejected"
 
 
 def test_the_critic_rejects_what_small_models_say() -> None:
@@ -73,7 +73,7 @@ def test_the_critic_rejects_what_small_models_say() -> None:
         {"where": "see www.shop.com"},
         {"when": "<b>now</b>"},
     ):
-        found = asyncio.run(agent(json.dumps({**GOOD, **wrong})).study(MUG))
+        found = asyncio.run(agent(json.dumps({**GOOD, **wrong})).run(MUG))
         assert found.verdict == "rejected", wrong
 
 
@@ -85,7 +85,7 @@ def test_no_title_leaves_its_json_object(title: str) -> None:
     assert list(told) == ["title"]
     assert len(told["title"]) <= 2 * MAX_TITLE_LENGTH
     assert not set(told["title"]) & set("<>[]{}|\\`\n\r\0")
-    found = asyncio.run(agent(json.dumps(GOOD)).study(item))
+    found = asyncio.run(agent(json.dumps(GOOD)).run(item))
     assert knowledge_table([found]).schema == KNOWLEDGE_SCHEMA
 
 
@@ -137,7 +137,7 @@ def test_items_are_worked_at_once_but_not_too_many() -> None:
 
 def test_only_accepted_knowledge_becomes_text() -> None:
     """What was rejected stays out of every representation."""
-    good = asyncio.run(agent(json.dumps(GOOD)).study(MUG))
+    good = asyncio.run(agent(json.dumps(GOOD)).run(MUG))
     bad = msgspec.structs.replace(good, item_id="cup", verdict="rejected", reason="no")
     table = knowledge_table([good, bad])
     assert knowledge_of(table) == [good, bad]

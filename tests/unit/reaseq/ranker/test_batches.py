@@ -7,16 +7,16 @@ import pyarrow as pa
 import pytest
 import torch
 
-from reaseq.candidates.padded import PaddedGenerated, pad_generated, pad_sequences
 from reaseq.ranker.batches import (
-    chance_buckets,
     epoch_batches,
-    gap_buckets,
+    probability_buckets,
+    recency_buckets,
     to_batch,
     training_data,
 )
-from reaseq.ranker.model import NUM_CHANCES, NUM_GAPS
+from reaseq.ranker.model import NUM_PROBABILITY_BUCKETS, NUM_RECENCY_BUCKETS
 from reaseq.ranker.settings import RankerSettings
+from reaseq.sequences.padded import PaddedGenerated, pad_generated, pad_sequences
 from reaseq.vocabulary import ItemVocabulary
 
 ITEMS = ItemVocabulary(["a", "b", "c"])
@@ -66,7 +66,7 @@ def test_a_row_that_holds_its_own_label_is_refused() -> None:
 def test_gaps_count_in_powers_of_two_of_minutes() -> None:
     """Now, one, three and seven minutes; then for ever; the future counts as now."""
     minutes = torch.tensor([0, 1, 3, 7, 10**12, -5])
-    assert gap_buckets(minutes * MINUTE_MS).tolist() == [0, 1, 2, 3, NUM_GAPS - 1, 0]
+    assert recency_buckets(minutes * MINUTE_MS).tolist() == [0, 1, 2, 3, NUM_RECENCY_BUCKETS - 1, 0]
 
 
 def test_a_batch_is_as_long_as_its_longest_sequence() -> None:
@@ -106,7 +106,13 @@ def test_generated_behaviours_stand_beside_their_row() -> None:
 def test_probabilities_count_in_halves() -> None:
     """Certain, a half, an eighth; the last bucket takes everything below, padding too."""
     probabilities = torch.tensor([1.0, 0.5, 0.13, 1e-9, 0.0])
-    assert chance_buckets(probabilities).tolist() == [0, 1, 2, NUM_CHANCES - 1, NUM_CHANCES - 1]
+    assert probability_buckets(probabilities).tolist() == [
+        0,
+        1,
+        2,
+        NUM_PROBABILITY_BUCKETS - 1,
+        NUM_PROBABILITY_BUCKETS - 1,
+    ]
 
 
 def test_an_epoch_holds_every_row_once() -> None:

@@ -16,8 +16,8 @@ from reaseq.vocabulary import ItemVocabulary
 from tests.small_world import ITEMS, TEXT, pairs_world
 
 SETTINGS = RankerSettings(
-    dimension=16,
-    head_dimension=8,
+    hidden_size=16,
+    head_size=8,
     dropout=0.0,
     num_epochs=25,
     batch_size=8,

@@ -9,9 +9,7 @@ from reaseq.ranker.model import Batch, RankerModel
 from reaseq.ranker.settings import RankerSettings
 
 NUM_CODES = 7
-SETTINGS = RankerSettings(
-    dimension=8, num_heads=2, head_dimension=4, trend_half_lives_days=(1.0, 5.0)
-)
+SETTINGS = RankerSettings(hidden_size=8, num_heads=2, head_size=4, trend_half_lives_days=(1.0, 5.0))
 
 
 @pytest.fixture
@@ -25,19 +23,19 @@ def model() -> RankerModel:
     return model
 
 
-def batch_of(codes: list[list[int]], gaps: list[list[int]]) -> Batch:
+def batch_of(codes: list[list[int]], recency_buckets: list[list[int]]) -> Batch:
     """A batch of purchases, with trends that differ by item."""
     codes_BL = torch.tensor(codes)
     trends = torch.arange(len(codes) * 2 * NUM_CODES).float().reshape(len(codes), 2, NUM_CODES) / 9
-    generated, chances = torch.tensor([[6, 5, 0]]), torch.tensor([[1, 4, 0]])
+    generated, probability_buckets = torch.tensor([[6, 5, 0]]), torch.tensor([[1, 4, 0]])
     several = (len(codes), 1)
     return Batch(
         codes_BL,
         4 * (codes_BL > 0),
-        torch.tensor(gaps),
+        torch.tensor(recency_buckets),
         trends,
         generated.repeat(several),
-        chances.repeat(several),
+        probability_buckets.repeat(several),
     )
 
 
@@ -63,7 +61,7 @@ def test_padding_changes_nothing(model: RankerModel) -> None:
 
 
 def test_equal_events_may_change_places(model: RankerModel) -> None:
-    """Time is in the gaps, so two events of the same gap have no order between them."""
+    """Time is in the recency buckets, so two events of one bucket have no order."""
     candidates = torch.arange(1, NUM_CODES)
     with torch.inference_mode():
         one_way = model(batch_of([[1, 2, 3]], [[5, 5, 2]]), candidates)
@@ -77,7 +75,7 @@ def test_an_empty_sequence_has_finite_logits(model: RankerModel) -> None:
     """No events at all, or nothing but padding: the same numbers, by bias and trends."""
     candidates = torch.arange(1, NUM_CODES)
     empty = torch.zeros(1, 0, dtype=torch.long)
-    nothing = batch_of([[0]], [[0]])._replace(codes=empty, types=empty, gaps=empty)
+    nothing = batch_of([[0]], [[0]])._replace(codes=empty, types=empty, recency_buckets=empty)
     with torch.inference_mode():
         without_events = model(nothing, candidates)
         only_padding = model(batch_of([[0, 0]], [[3, 3]]), candidates)
@@ -107,7 +105,7 @@ def test_generated_behaviours_change_the_logits(model: RankerModel) -> None:
     with torch.inference_mode():
         given = model(batch, candidates)
         others = model(batch._replace(generated=torch.tensor([[3, 4, 0]])), candidates)
-        surer = model(batch._replace(chances=torch.tensor([[0, 0, 0]])), candidates)
+        surer = model(batch._replace(probability_buckets=torch.tensor([[0, 0, 0]])), candidates)
     assert not torch.allclose(others, given)
     assert not torch.allclose(surer, given)
 
@@ -128,7 +126,9 @@ def test_the_generated_sequence_has_no_order(model: RankerModel) -> None:
     """It is a set with probabilities."""
     candidates = torch.arange(1, NUM_CODES)
     batch = batch_of([[1, 2]], [[5, 4]])
-    turned = batch._replace(generated=batch.generated.flip(1), chances=batch.chances.flip(1))
+    turned = batch._replace(
+        generated=batch.generated.flip(1), probability_buckets=batch.probability_buckets.flip(1)
+    )
     with torch.inference_mode():
         torch.testing.assert_close(model(turned, candidates), model(batch, candidates))
 

@@ -12,7 +12,7 @@ import torch
 from reaseq.ranker.fit import text_by_code
 from reaseq.ranker.folder import MANIFEST_FILE, read_manifest
 from reaseq.ranker.model import RankerModel
-from reaseq.ranker.ranker import Parts, Ranker
+from reaseq.ranker.ranker import Ranker, RankerInputs
 from reaseq.ranker.settings import RankerSettings
 from reaseq.schemas import EVENT_SCHEMA, GENERATED_SCHEMA, SEQUENCE_SCHEMA
 from reaseq.sequences.rows import with_generated
@@ -49,7 +49,7 @@ def at(rows: pa.Table) -> np.ndarray:
 def ranker() -> Ranker:
     """A ranker with random weights."""
     torch.manual_seed(0)
-    settings = RankerSettings(dimension=8, head_dimension=4, num_heads=2)
+    settings = RankerSettings(hidden_size=8, head_size=4, num_heads=2)
     model = RankerModel(text_by_code(np.eye(4, dtype=np.float32)), settings)
     with torch.no_grad():
         for weights in model.parameters():
@@ -98,7 +98,7 @@ def test_unknown_items_and_types_are_passed_over(ranker: Ranker) -> None:
 def test_as_a_scorer_it_follows_the_evaluations_items(ranker: Ranker) -> None:
     """Columns are reordered, and items that are newer than the model score -inf."""
     rows = sequences(["a"], ["b", "c"])
-    scores = ranker.over(["c", "new", "a"]).score(rows, at(rows))
+    scores = ranker.scorer_for(["c", "new", "a"]).score(rows, at(rows))
     np.testing.assert_allclose(
         scores[:, [0, 2]], ranker.score(rows, at(rows))[:, [2, 0]], atol=1e-6
     )
@@ -164,34 +164,34 @@ def test_each_part_can_be_left_out(ranker: Ranker) -> None:
     ranker = Ranker(ranker._stored._replace(plain_text=plain_text))
     rows = sequences(["a", "b"], ["c"])
     both = with_generated(rows, generated("u1", ("d", 0.5), ("a", 0.1)))
-    whole = ranker.over(ITEMS.item_ids)
+    whole = ranker.scorer_for(ITEMS.item_ids)
     given, bare = whole.score(both, at(both)), whole.score(rows, at(rows))
     np.testing.assert_allclose(given[0], bare[0], atol=1e-6)  # nothing generated for u0
     assert (given[1] != bare[1]).any()
-    variants = {
-        name: whole.variant(parts)
+    ablations = {
+        name: whole.ablation(parts)
         for name, parts in {
-            "plain": Parts(knowledge=False, generated=False),
-            "knowledge": Parts(generated=False),
-            "generated": Parts(knowledge=False),
+            "plain": RankerInputs(knowledge=False, generated=False),
+            "knowledge": RankerInputs(generated=False),
+            "generated": RankerInputs(knowledge=False),
         }.items()
     }
-    scores = {name: variant.score(both, at(both)) for name, variant in variants.items()}
+    scores = {name: ablation.score(both, at(both)) for name, ablation in ablations.items()}
     np.testing.assert_allclose(scores["knowledge"], bare, atol=1e-6)
     assert (scores["generated"] != given).any()
     np.testing.assert_allclose(whole.score(both, at(both)), given, atol=1e-6)
     plain_table = both.select(SEQUENCE_SCHEMA.names)
     np.testing.assert_allclose(
-        variants["generated"].score(plain_table, at(both)), scores["plain"], atol=1e-6
+        ablations["generated"].score(plain_table, at(both)), scores["plain"], atol=1e-6
     )
 
 
 def test_a_variant_does_not_learn_twice(ranker: Ranker) -> None:
     """It shares the ranker, which learns once however many look at it."""
-    whole = ranker.over(ITEMS.item_ids)
-    variant = whole.variant(Parts(knowledge=False))
-    assert not hasattr(variant, "observe")
+    whole = ranker.scorer_for(ITEMS.item_ids)
+    ablation = whole.ablation(RankerInputs(knowledge=False))
+    assert not hasattr(ablation, "observe")
     rows = sequences(["a"])
-    before = variant.score(rows, at(rows))
+    before = ablation.score(rows, at(rows))
     whole.observe(purchase("b", NOW_MS - 86_400_000))
-    assert (variant.score(rows, at(rows)) != before).any()
+    assert (ablation.score(rows, at(rows)) != before).any()

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reaseq.ranker.trends import DAY_MS, ItemTrends
+from reaseq.ranker.trends import ItemTrends
+from reaseq.types import DAY_MS
 
 orders = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 9)), max_size=30)
 

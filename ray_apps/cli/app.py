@@ -1,0 +1,309 @@
+"""The command line. Heavy imports wait until a command needs them, so `--help` is quick."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ray_apps.runtime.console_output import quiet_third_parties
+from ray_apps.runtime.threads import one_thread
+from ray_apps.settings import Settings, load_settings
+from reaseq.settings import SettingsError
+
+app = typer.Typer(
+    name="reaseq",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="A distributed, streaming recommender that reasons, on Ray. "
+    "Start with [bold]reaseq doctor[/bold], then [bold]reaseq demo[/bold].",
+    pretty_exceptions_enable=False,
+)
+
+models = typer.Typer(no_args_is_help=True, help="The model registry: list, promote, roll back.")
+app.add_typer(models, name="models")
+deploy = typer.Typer(no_args_is_help=True, help="What a cluster needs to know.")
+app.add_typer(deploy, name="deploy")
+
+
+class ModelKind(StrEnum):
+    """The registered models."""
+
+    RANKER = "ranker"
+    GENERATOR = "generator"
+
+
+KindOption = Annotated[ModelKind, typer.Option("--model", help="Which of the two models.")]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="TOML file with settings; see `reaseq settings`."),
+]
+EventsOption = Annotated[
+    Path | None,
+    typer.Option("--events", help="CSV or Parquet file; the bundled Online Retail if left out."),
+]
+MapOption = Annotated[
+    str,
+    typer.Option(
+        "--map",
+        help="Which column is what, e.g. user_id=customer,item_id=sku,event_time=ts. Fields: "
+        "user_id, item_id, event_time; and event_id, event_type, value, title, price if there are.",
+    ),
+]
+TypesOption = Annotated[
+    str,
+    typer.Option("--types", help="Names of event types in the file, e.g. buy=purchase,look=view."),
+]
+
+
+def main() -> None:
+    """Entry point of the `reaseq` command."""
+    one_thread()
+    quiet_third_parties()
+    app()
+
+
+def _settings(config: Path | None) -> Settings:
+    try:
+        return load_settings(config)
+    except SettingsError as error:
+        typer.secho(str(error), fg="red", err=True)
+        raise typer.Exit(2) from None
+
+
+@app.command()
+def demo(
+    events: EventsOption = None,
+    mapping: MapOption = "",
+    types: TypesOption = "",
+    users: Annotated[
+        int | None, typer.Option(min=1, help="Only the N busiest users, for a shorter demo.")
+    ] = None,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave everything running at the end.")
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """The whole loop on real data: backfill, train, stream, retrain, report.
+
+    About a quarter of an hour on two cores.
+    """
+    settings = _settings(config)
+    from ray_apps.cli.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.cli.demo_command import demo_command
+
+        demo_command(settings, events, mapping, types, users, keep, console)
+
+
+@app.command()
+def up(config: ConfigOption = None) -> None:
+    """Start everything and stay: broker (unless one is set), Ray, shards, HTTP."""
+    settings = _settings(config)
+    from ray_apps.cli.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.cli.system_commands import up_command
+
+        up_command(settings, console)
+
+
+@app.command()
+def down(config: ConfigOption = None) -> None:
+    """Stop the system that `up` or `demo --keep` started here, and wait for its end."""
+    settings = _settings(config)
+    from ray_apps.cli.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.cli.system_commands import down_command
+
+        down_command(settings, console)
+
+
+@app.command()
+def status(
+    config: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Lag, freshness, event counts and model version of the running system."""
+    settings = _settings(config)
+    from ray_apps.cli.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.cli.system_commands import status_command
+
+        status_command(settings, console, as_json)
+
+
+@app.command()
+def replay(
+    events: EventsOption = None,
+    mapping: MapOption = "",
+    types: TypesOption = "",
+    users: Annotated[int | None, typer.Option(min=1, help="Only the N busiest users.")] = None,
+    start: Annotated[str | None, typer.Option(help="Only events from this ISO date on.")] = None,
+    end: Annotated[str | None, typer.Option(help="Only events before this ISO date.")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Send a log's items and events through Kafka into the running system."""
+    settings = _settings(config)
+    from ray_apps.cli.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.cli.system_commands import replay_command
+
+        replay_command(settings, console, events, mapping, types, users, start, end)
+
+
+@app.command()
+def stream(config: ConfigOption = None) -> None:
+    """Run only the sequence shards, against the broker of the settings. Ctrl-C stops them."""
+    settings = _settings(config)
+    from ray_apps.cli.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.cli.system_commands import stream_command
+
+        stream_command(settings, console)
+
+
+@app.command()
+def retrain(
+    seed: Annotated[int, typer.Option(help="Seed of weights and batches.")] = 0,
+    generator: Annotated[
+        bool, typer.Option("--generator", help="Train a new behaviour generator first.")
+    ] = False,
+    loop: Annotated[
+        bool,
+        typer.Option("--loop", help="Stay, and train whenever `retrain.every_…` say it is time."),
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Train on what has arrived; the new ranker takes over if it beats the champion."""
+    settings = _settings(config)
+    from ray_apps.cli.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.cli import model_commands
+
+        if loop:
+            model_commands.retrain_loop(settings, console, seed)
+        else:
+            model_commands.retrain_command(settings, console, seed, generator)
+
+
+@app.command()
+def generate(config: ConfigOption = None) -> None:
+    """Generate behaviours for all users, online and offline, with the generator that serves."""
+    settings = _settings(config)
+    from ray_apps.cli.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.cli.model_commands import generate_command
+
+        generate_command(settings, console)
+
+
+@models.command("list")
+def list_models(config: ConfigOption = None) -> None:
+    """Every version with its verdict, and which one serves."""
+    settings = _settings(config)
+    from ray_apps.cli.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.cli import model_commands
+
+        model_commands.list_models(settings, console)
+
+
+@models.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="For example v0002.")],
+    kind: KindOption = ModelKind.RANKER,
+    config: ConfigOption = None,
+) -> None:
+    """Let a version serve; running replicas take it without a restart."""
+    settings = _settings(config)
+    from ray_apps.cli.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.cli.model_commands import promote_command
+
+        promote_command(settings, console, version, kind)
+
+
+@models.command()
+def rollback(kind: KindOption = ModelKind.RANKER, config: ConfigOption = None) -> None:
+    """Let the champion before the present one serve again; once more goes back further."""
+    settings = _settings(config)
+    from ray_apps.cli.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.cli.model_commands import rollback_command
+
+        rollback_command(settings, console, kind)
+
+
+@deploy.command("serve-config")
+def serve_config(config: ConfigOption = None) -> None:
+    """Print the configuration for `serve deploy` (and RayService) that the settings make."""
+    settings = _settings(config)
+    from ray_apps.cli.console import friendly_errors
+
+    with friendly_errors():
+        from ray_apps.serving.deploy_config import serve_yaml
+
+        typer.echo(serve_yaml(settings), nl=False)
+
+
+@app.command()
+def serve(config: ConfigOption = None) -> None:
+    """Run only the HTTP application, on the features of this home. Ctrl-C stops it."""
+    settings = _settings(config)
+    from ray_apps.cli.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.cli.system_commands import serve_command
+
+        serve_command(settings, console)
+
+
+@app.command()
+def recommend(
+    user: Annotated[str, typer.Argument(help="User id.")],
+    scene: Annotated[str, typer.Option(help="guess or post_buy.")] = "guess",
+    k: Annotated[int, typer.Option("-k", min=1, help="How many items.")] = 10,
+    config: ConfigOption = None,
+) -> None:
+    """Ask the running system what to show a user now."""
+    settings = _settings(config)
+    from ray_apps.cli.console import console, friendly_errors
+
+    with friendly_errors():
+        from ray_apps.cli.system_commands import recommend_command
+
+        recommend_command(settings, console, user, scene, k)
+
+
+@app.command()
+def doctor(config: ConfigOption = None) -> None:
+    """Check this machine and say how to mend what is missing."""
+    settings = _settings(config)
+    from ray_apps.cli.console import console, findings_table
+    from ray_apps.cli.doctor import examine
+
+    findings = examine(settings)
+    console.print(findings_table(findings))
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command(name="settings")
+def show_settings(config: ConfigOption = None) -> None:
+    """Print every setting as it is in force, as TOML that `--config` takes."""
+    from reaseq.settings.toml import to_toml
+
+    typer.echo(to_toml(_settings(config)), nl=False)

@@ -1,0 +1,62 @@
+"""The backfill as a Ray Data job: Parquet in, users hashed into parts, one merge a part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import ray
+import ray.data
+
+from ray_apps.runtime.home import Home
+from ray_apps.settings import Settings
+from streams.feature_store.features import Features
+from streams.offline.backfill import backfill, partition_of
+from streams.offline.events import EventArchive
+
+_PARTITION = "backfill_partition"
+
+_CPUS = 2
+"""Logical CPUs of one merge. Each starts a process that imports Feast: few at a time is faster."""
+
+
+def backfill_events(
+    settings: Settings,
+    events: Path,
+    name: str = "backfill",
+    progress: Callable[[int], None] = lambda num_events: None,
+) -> int:
+    """Write the history in Parquet (EVENT_SCHEMA) to the features; return the number of users.
+
+    Ray must be initialised and the feature store applied. `progress` is told how many events more
+    are done. The same `name` again replaces what it wrote offline.
+    """
+    num_partitions = settings.kafka.num_partitions
+
+    def with_partition(table: pa.Table) -> pa.Table:
+        return table.append_column(_PARTITION, partition_of(table["user_id"], num_partitions))
+
+    def merge_partition(table: pa.Table) -> pa.Table:
+        number = table[_PARTITION][0].as_py()
+        num_users = backfill(
+            table,
+            Features.open(Home(settings.home).features),
+            EventArchive(Home(settings.home).events),
+            settings.stream.max_sequence_events,
+            part=f"{name}-{number}-of-{num_partitions}",
+        )
+        return pa.table({"num_users": [num_users], "num_events": [table.num_rows]})
+
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    dataset = (
+        ray.data.read_parquet(str(events))
+        .map_batches(with_partition, batch_format="pyarrow")
+        .groupby(_PARTITION, num_partitions=num_partitions)
+        .map_groups(merge_partition, batch_format="pyarrow", num_cpus=_CPUS)
+    )
+    num_users = 0
+    for row in dataset.iter_rows():
+        num_users += row["num_users"]
+        progress(row["num_events"])
+    return num_users

@@ -1,0 +1,133 @@
+"""Generated behaviours for many users at once, as a Ray Data job.
+
+Two jobs share it: one for all users as they are now, written online and offline; one for past
+sequences, written offline only, so that the ranker's training rows find what would have been there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import ray
+import ray.data
+
+from ray_apps.registry.kinds import generators
+from ray_apps.runtime.home import Home
+from ray_apps.settings import Settings
+from reaseq.generator.behaviours import generated_rows
+from reaseq.generator.generator import DiffusionGenerator
+from streams.feature_store.features import Features
+from streams.shards.checkpoints import Checkpoints
+from streams.shards.positions import Position, Positions
+
+OnRows = Callable[[int, int], None]
+"""Called with (users done, users to do)."""
+
+Kind = Literal["all", "as-of"]
+
+USERS_AT_ONCE = 512
+
+_SLICE = "slice"
+
+
+class GenerationSummary(NamedTuple):
+    """What a job has made."""
+
+    num_users: int
+    num_behaviours: int
+
+
+def generate_for_all(settings: Settings, version: str, on_rows: OnRows) -> GenerationSummary:
+    """Generate for every user with a sequence, and write it online and offline.
+
+    A user whose online row is newer than what this job saw keeps it.
+    """
+    users = Features.open(Home(settings.home).features).users()
+    return _run(settings, version, pa.table({"user_id": users}), "all", on_rows)
+
+
+def generate_as_of(
+    settings: Settings, version: str, sequences: pa.Table, on_rows: OnRows
+) -> GenerationSummary:
+    """Generate for past sequences (SEQUENCE_SCHEMA, and columns beside it), offline only.
+
+    The version must not have learnt from anything at or after them.
+    """
+    return _run(settings, version, sequences, "as-of", on_rows)
+
+
+class _Generate:
+    """The actor of both jobs: holds the generator, takes one slice of the input a call."""
+
+    def __init__(self, settings: Settings, version: str, kind: Kind) -> None:
+        home = Home(settings.home)
+        self._features = Features.open(home.features)
+        self._generator = DiffusionGenerator.load(
+            generators(settings).folder_of(version), device=settings.pools.generator.device
+        )
+        self._positions = Positions(
+            Checkpoints(home.checkpoints), settings.topics.events, settings.kafka.num_partitions
+        )
+        self._kind = kind
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        number = rows[_SLICE][0].as_py()
+        generated = self._generate(rows.drop_columns(_SLICE))
+        name = f"{self._kind}-{self._generator.version}-{number:06d}"
+        self._features.append_generated(generated, name)
+        if self._kind == "all":
+            self._features.write_generated(generated)
+        num_behaviours = pc.sum(pc.list_value_length(generated["item_ids"])).as_py() or 0
+        counts = {"users": generated.num_rows, "behaviours": num_behaviours, "done": rows.num_rows}
+        return pa.table({name: [count] for name, count in counts.items()})
+
+    def _generate(self, rows: pa.Table) -> pa.Table:
+        users = rows["user_id"].to_pylist()
+        positions = [Position()] * len(users)
+        if self._kind == "all":
+            by_user = dict(zip(users, self._positions.of(users), strict=True))
+            rows = self._features.read_sequences(users)
+            positions = [by_user[user_id] for user_id in rows["user_id"].to_pylist()]
+        at_ms = rows["newest_event_time_ms"].to_numpy()
+        return generated_rows(
+            self._generator.generate(rows, at_ms),
+            rows,
+            model_version=self._generator.version,
+            generated_at_ms=time.time_ns() // 1_000_000,
+            positions=positions,
+        )
+
+
+def _run(
+    settings: Settings, version: str, rows: pa.Table, kind: Kind, on_rows: OnRows
+) -> GenerationSummary:
+    starts = range(0, rows.num_rows, USERS_AT_ONCE)
+    if not starts:
+        return GenerationSummary(0, 0)
+    slices = [rows.slice(start, USERS_AT_ONCE) for start in starts]
+    numbered = [
+        part.append_column(_SLICE, pa.repeat(pa.scalar(number, pa.int64()), part.num_rows))
+        for number, part in enumerate(slices)
+    ]
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    pool = settings.pools.generator
+    dataset = ray.data.from_arrow(numbered).map_batches(
+        _Generate,
+        fn_constructor_args=(settings, version, kind),
+        batch_size=None,  # a slice a call
+        batch_format="pyarrow",
+        num_cpus=pool.num_cpus,
+        num_gpus=pool.num_gpus or None,
+        compute=ray.data.ActorPoolStrategy(size=pool.max_replicas),
+    )
+    num_users = num_behaviours = num_done = 0
+    for made in dataset.iter_rows():
+        num_users += made["users"]
+        num_behaviours += made["behaviours"]
+        num_done += made["done"]
+        on_rows(num_done, rows.num_rows)
+    return GenerationSummary(num_users, num_behaviours)

@@ -1,0 +1,1 @@
+"""The model registry: versions, verdicts and which version is champion."""

@@ -1,0 +1,1 @@
+"""What every command and job needs: folders, the Ray cluster, progress, quiet consoles."""

@@ -1,0 +1,1 @@
+"""The behaviour generator: behaviours beyond the log, by masked diffusion over items."""

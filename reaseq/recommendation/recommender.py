@@ -1,0 +1,241 @@
+"""One request: candidates from several sources, ranked, with the reason for each item.
+
+A plain object; a deployment is a thin shell round it. Whatever is missing (a user's sequence, the
+ranker), the answer is still a slate, and it says by name what it fell back on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from reaseq.candidates.co_occurrence import CoOccurrence
+from reaseq.candidates.generated import GeneratedItems
+from reaseq.candidates.nearest import NearestItems
+from reaseq.candidates.new_items import NewItems
+from reaseq.candidates.popularity import Popularity
+from reaseq.candidates.source import Candidates, CandidateSource
+from reaseq.events import EventType
+from reaseq.ranker.folder import MANIFEST_FILE
+from reaseq.ranker.ranker import Ranker
+from reaseq.recommendation.slate import (
+    NEW,
+    NO_GENERATED,
+    NO_ORDER,
+    NO_RANKER,
+    UNKNOWN_USER,
+    Scene,
+    Slate,
+    SlateItem,
+)
+from reaseq.schemas import GENERATED_ITEM_IDS, SEQUENCE_SCHEMA
+from reaseq.types import Int64s
+from reaseq.vocabulary import ItemVocabulary
+
+
+class Recommender:
+    """Candidates → rank → slate.
+
+    `sources` propose, `popularity` proposes too and is the fallback, `ranker` decides. All of them
+    share the `vocabulary`. Items that came later are in `new_items` and get the last places.
+    """
+
+    def __init__(
+        self,
+        vocabulary: ItemVocabulary,
+        sources: Sequence[CandidateSource],
+        popularity: Popularity,
+        ranker: Ranker | None,
+        *,
+        num_candidates: int = 200,
+        max_k: int = 100,
+        num_new_items: int = 1,
+        min_similarity: float = 0.5,
+    ) -> None:
+        """`num_candidates` is per source; `num_new_items` are places in a slate, not for k = 1."""
+        if ranker is not None and ranker.vocabulary != vocabulary:
+            raise ValueError("ranker and candidates have different vocabularies: load one folder")
+        self.vocabulary = vocabulary
+        self.sources = tuple(sources)
+        self.popularity = popularity
+        self.ranker = ranker
+        self.num_candidates = num_candidates
+        self.max_k = max_k
+        self.num_new_items = num_new_items
+        self.min_similarity = min_similarity
+        self.new_items = NewItems()
+
+    def recommend(self, sequence: pa.Table | None, scene: str, k: int, at_ms: int) -> Slate:
+        """The slate of `k` items for the one row of `sequence` (SEQUENCE_SCHEMA), or None.
+
+        Generated behaviours stand beside the row (`with_generated`) where there are any. The slate
+        is shorter than `k` only where the candidates run out. Raises ValueError for a scene
+        that does not exist and for a `k` outside 1..max_k.
+        """
+        if scene not in list(Scene):
+            raise ValueError(f"no scene {scene!r}; there are {', '.join(Scene)}")
+        if not 1 <= k <= self.max_k:
+            raise ValueError(f"k is {k}; it must lie in 1..{self.max_k}")
+        asked = Scene(scene)
+        row = _Row(sequence, self.vocabulary)
+        order = row.newest_order() if asked is Scene.POST_BUY else None
+        excluded = np.unique(order.codes) if order is not None else np.zeros(0, np.int64)
+        if self.ranker is None:
+            return self._popular(asked, k, excluded, NO_RANKER)
+        if not (row.codes > 0).any():
+            return self._popular(asked, k, excluded, UNKNOWN_USER)
+        drawn = self._draw((order or row).table, excluded)
+        ranked = self._rank(self.ranker, row.table, drawn, k, at_ms)
+        new = self._new((order or row).table, min(self.num_new_items, k - 1))
+        items = (*ranked[: k - len(new)], *new)
+        missing = []
+        if asked is Scene.POST_BUY and order is None:
+            missing.append(NO_ORDER)
+        if self.ranker.manifest.settings.use_generated and not row.num_generated:
+            missing.append(NO_GENERATED)
+        return Slate(items, asked, self.ranker.version, tuple(missing))
+
+    def observe(self, events: pa.Table) -> None:
+        """Learn from applied events (EVENT_SCHEMA): popularity, co-occurrence, demand."""
+        learners = [self.popularity, *self.sources, self.ranker]
+        for learner in learners:
+            if isinstance(learner, Popularity | CoOccurrence | Ranker):
+                learner.observe(events)
+
+    def save(self, folder: Path) -> None:
+        """Write the candidate index, and the ranker if there is one, into one model folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.vocabulary.save(folder)
+        for part in (self.popularity, *self.sources):
+            if isinstance(part, Popularity | CoOccurrence | NearestItems):
+                part.save(folder)
+        if self.ranker is not None:
+            self.ranker.save(folder)
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        *,
+        num_candidates: int = 200,
+        max_k: int = 100,
+        num_new_items: int = 1,
+        min_similarity: float = 0.5,
+        device: str = "cpu",
+    ) -> Recommender:
+        """Read a model folder with its candidate index. Without a manifest there is no ranker.
+
+        `device` is where the ranker computes.
+        """
+        vocabulary = ItemVocabulary.load(folder)
+        ranker = Ranker.load(folder, device) if (folder / MANIFEST_FILE).exists() else None
+        sources = (
+            CoOccurrence.load(folder, vocabulary),
+            NearestItems.load(folder, vocabulary),
+            GeneratedItems(vocabulary),
+        )
+        return cls(
+            vocabulary,
+            sources,
+            Popularity.load(folder, vocabulary),
+            ranker,
+            num_candidates=num_candidates,
+            max_k=max_k,
+            num_new_items=num_new_items,
+            min_similarity=min_similarity,
+        )
+
+    def _draw(self, sequence: pa.Table, excluded: Int64s) -> dict[int, tuple[str, ...]]:
+        """The sources of each candidate, by code."""
+        drawn: dict[int, tuple[str, ...]] = {}
+        for source in (*self.sources, self.popularity):
+            found: Candidates = source.candidates(sequence, self.num_candidates + len(excluded))
+            for code in found.codes[~np.isin(found.codes, excluded)].tolist():
+                drawn[code] = (*drawn.get(code, ()), found.source)
+        return drawn
+
+    def _rank(
+        self,
+        ranker: Ranker,
+        sequence: pa.Table,
+        drawn: dict[int, tuple[str, ...]],
+        k: int,
+        at_ms: int,
+    ) -> tuple[SlateItem, ...]:
+        codes = np.fromiter(drawn, np.int64, len(drawn))
+        scores = ranker.score_candidates(sequence, np.array([at_ms]), codes)[0]
+        best = np.argsort(-scores, kind="stable")[:k]
+        item_ids = self.vocabulary.decode(codes[best])
+        return tuple(
+            SlateItem(item_id, float(scores[i]), drawn[int(codes[i])])
+            for item_id, i in zip(item_ids, best, strict=True)
+        )
+
+    def _new(self, sequence: pa.Table, num: int) -> tuple[SlateItem, ...]:
+        """New items like what the user has."""
+        for source in self.sources:
+            if isinstance(source, NearestItems):
+                recent = source.recent(sequence)
+                similar = self.new_items.most_similar(recent, num, self.min_similarity)
+                return tuple(SlateItem(item_id, score, (NEW,)) for item_id, score in similar)
+        return ()
+
+    def _popular(self, scene: Scene, k: int, excluded: Int64s, fallback: str) -> Slate:
+        top = self.popularity.top(k + len(excluded))
+        kept = np.flatnonzero(~np.isin(top.codes, excluded))[:k]
+        item_ids = self.vocabulary.decode(top.codes[kept])
+        items = tuple(
+            SlateItem(item_id, float(score), (top.source,))
+            for item_id, score in zip(item_ids, top.scores[kept], strict=True)
+        )
+        return Slate(items, scene, None, (fallback,))
+
+
+class _Row:
+    """The one user of a request: the row as a table, and its items as codes."""
+
+    def __init__(self, sequence: pa.Table | None, vocabulary: ItemVocabulary) -> None:
+        self.table = SEQUENCE_SCHEMA.empty_table() if sequence is None else sequence
+        if self.table.num_rows > 1:
+            raise ValueError("one request is one user: give a table of one row")
+        lists = self.table.num_rows == 1 and self.table["item_ids"][0].is_valid
+        self.item_ids: list[str] = self.table["item_ids"][0].as_py() if lists else []
+        self.codes = vocabulary.encode(self.item_ids)
+        self._vocabulary = vocabulary
+
+    @property
+    def num_generated(self) -> int:
+        """How many behaviours were generated for the user."""
+        if GENERATED_ITEM_IDS not in self.table.column_names or not self.table.num_rows:
+            return 0
+        return len(self.table[GENERATED_ITEM_IDS][0])
+
+    def newest_order(self) -> _Row | None:
+        """The row cut down to what was bought last, at one moment. None: nothing was bought."""
+        if not self.item_ids:
+            return None
+        times_ms = np.array(self.table["event_times_ms"][0].as_py(), np.int64)
+        types = np.array(self.table["event_types"][0].as_py())
+        bought = types == EventType.PURCHASE.value
+        if not bought.any():
+            return None
+        kept = np.flatnonzero(bought & (times_ms == times_ms[bought].max()))
+        return _Row(_take_events(self.table, kept), self._vocabulary)
+
+
+_EVENT_LISTS = frozenset(f.name for f in SEQUENCE_SCHEMA if pa.types.is_list(f.type))
+
+
+def _take_events(sequence: pa.Table, positions: Int64s) -> pa.Table:
+    """The row with only the events at `positions`; what is not an event's stays as it is."""
+    columns = []
+    for field in sequence.schema:
+        column = sequence[field.name]
+        if field.name in _EVENT_LISTS:
+            values = column[0].values.take(pa.array(positions))
+            column = pa.array([values.to_pylist()], field.type)
+        columns.append(column)
+    return pa.table(columns, schema=sequence.schema)

@@ -1,0 +1,48 @@
+"""Orders: what a user bought at one moment, the targets of one ranking.
+
+A basket of twenty items is one decision, so it is predicted by one ranking that has seen none of
+it. Splitting it into twenty steps would let nineteen of them peek at the rest of the basket.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from reaseq.events import EventType
+from reaseq.schemas import ORDER_SCHEMA
+from reaseq.types import Int64s
+
+
+def orders_of(events: pa.Table) -> pa.Table:
+    """The orders in `events` (EVENT_SCHEMA) as ORDER_SCHEMA, ordered by `(time, user_id)`.
+
+    An order is the distinct items that one user purchased at one `event_time_ms`; its items are
+    sorted by id. Other event types make no order: a return is never a target. The events of an
+    order must all be in the table, or it comes out incomplete.
+    """
+    purchases = events.filter(pc.equal(events["event_type"], EventType.PURCHASE.value))
+    purchases = purchases.select(["event_time_ms", "user_id", "item_id"])
+    distinct = purchases.group_by(purchases.column_names).aggregate([])
+    distinct = distinct.sort_by([(name, "ascending") for name in distinct.column_names])
+    starts = _starts(distinct)
+    offsets = pa.array(np.append(starts, distinct.num_rows), pa.int32())
+    item_ids = distinct["item_id"].combine_chunks().cast(pa.string())
+    first = distinct.take(pa.array(starts, pa.int64()))
+    columns = [
+        first["user_id"],
+        first["event_time_ms"],
+        pa.ListArray.from_arrays(offsets, item_ids),
+    ]
+    return pa.table(columns, schema=ORDER_SCHEMA)
+
+
+def _starts(sorted_rows: pa.Table) -> Int64s:
+    """The positions at which a new `(event_time_ms, user_id)` begins."""
+    if not sorted_rows.num_rows:
+        return np.zeros(0, np.int64)
+    times = sorted_rows["event_time_ms"].to_numpy()
+    users = sorted_rows["user_id"].combine_chunks().dictionary_encode().indices.to_numpy()
+    changes = (times[1:] != times[:-1]) | (users[1:] != users[:-1])
+    return np.append(0, np.flatnonzero(changes) + 1)

@@ -1,0 +1,1 @@
+"""What every training has in common, whatever model it trains."""

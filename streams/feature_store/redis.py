@@ -1,0 +1,204 @@
+"""Feast's Redis online store with the guard of `streams.feature_store.guard`.
+
+Feast's own store passes over a row whose event time equals the stored one, so a late event would
+not be seen; told not to look, it lets the last writer win; and it compares in one step and writes
+in another. Here one script in Redis does both for a row. Its order lies in the row's own hash,
+beside Feast's fields. Reading stays Feast's.
+
+The address may hold a password, so it is not in `feature_store.yaml` but in a file of its own that
+only its owner may read. A Redis database serves one home: the keys do not tell homes apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from feast import FeatureView, RepoConfig
+from feast.infra.online_stores.helpers import _mmh3, compute_versioned_name
+from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
+from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
+from redis import Redis, RedisError
+from redis import asyncio as redis_asyncio
+from redis.backoff import ExponentialBackoff
+from redis.retry import Retry
+
+from streams.feature_store.encoding import EncodedRows
+from streams.feature_store.guard import FeastRow, GuardCounts, OnlineStoreError, Order, encoded
+
+CONNECT_TIMEOUT_S = 2.0
+ANSWER_TIMEOUT_S = 10.0
+"""Well above what a thousand rows take; a request of ours must not hang on a dead host."""
+
+NUM_RETRIES = 2
+"""Over a connection that broke; what is written twice is the same."""
+
+ROWS_AT_ONCE = 1000
+"""Rows in one round trip: bounds what both sides hold in memory."""
+
+WRITE_ROW = """
+local stored = redis.call('HMGET', KEYS[1], ARGV[1], ARGV[2])
+if stored[1] and stored[2] and ARGV[3] < stored[1] then
+    return 0
+end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3], unpack(ARGV, 4))
+return 1
+"""
+"""Arguments: name of the order's field, name of Feast's time field, order, then names and values.
+
+An order without a time does not count: Feast removed the row with its view.
+"""
+
+
+class GuardedRedisOnlineStoreConfig(RedisOnlineStoreConfig):  # type: ignore[misc]
+    """The `online_store` section of `feature_store.yaml`; Feast finds it by name."""
+
+    type: Literal["streams.feature_store.redis.GuardedRedisOnlineStore"] = (
+        "streams.feature_store.redis.GuardedRedisOnlineStore"
+    )
+    url_file: Path
+    """Holds the URL, `redis://user:password@host:port/database`; Feast's own settings of the
+    connection are not used."""
+
+
+class GuardedRedisOnlineStore(GuardCounts, RedisOnlineStore):  # type: ignore[misc]
+    """Feast's Redis layout, guarded writes, safe for many threads and processes."""
+
+    _client: Redis | None = None
+    _client_async: redis_asyncio.Redis | None = None
+
+    def write_rows(self, config: RepoConfig, view: FeatureView, rows: EncodedRows) -> int:
+        """See `GuardedOnlineStore.write_rows`; each row is one step, a batch is not."""
+        client = self._get_client(config.online_store)
+        write_row = client.register_script(WRITE_ROW)
+        commands = _commands(config, view, rows)
+        answers: list[int] = []
+        with _naming(client):
+            for start in range(0, len(commands), ROWS_AT_ONCE):
+                with client.pipeline(transaction=False) as pipeline:
+                    for key, arguments in commands[start : start + ROWS_AT_ONCE]:
+                        write_row([key], arguments, client=pipeline)
+                    answers += pipeline.execute()
+        num_accepted = sum(answers)
+        self._count(view.name, num_accepted, len(answers) - num_accepted)
+        return num_accepted
+
+    def online_write_batch(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        data: list[FeastRow],
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """Feast's own way in (`write_to_online_store`, `push`, `materialize`), guarded alike."""
+        if not data:
+            return
+        self.write_rows(config, table, encoded(config, data))
+        if progress:
+            progress(len(data))
+
+    async def online_write_batch_async(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        data: list[FeastRow],
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """The same from an event loop."""
+        await asyncio.to_thread(self.online_write_batch, config, table, data, progress)
+
+    def _read_hash_fields(
+        self, config: RepoConfig, commands: list[tuple[bytes, list[str | bytes]]]
+    ) -> list[list[bytes | None]]:
+        with _naming(self._get_client(config.online_store)):
+            found: list[list[bytes | None]] = super()._read_hash_fields(config, commands)
+            return found
+
+    def _get_client(self, online_store_config: GuardedRedisOnlineStoreConfig) -> Redis:
+        if self._client is None:
+            self._client = connect(_url_in(online_store_config))
+        return self._client
+
+    async def _get_client_async(
+        self, online_store_config: GuardedRedisOnlineStoreConfig
+    ) -> redis_asyncio.Redis:
+        if self._client_async is None:
+            self._client_async = redis_asyncio.Redis.from_url(_url_in(online_store_config))
+        return self._client_async
+
+
+def connect(url: str) -> Redis:
+    """The Redis at a URL, which has answered once.
+
+    Raises OnlineStoreError when it does not answer, ValueError for what is no URL of a Redis.
+    """
+    try:
+        client: Redis = Redis.from_url(
+            url,
+            socket_connect_timeout=CONNECT_TIMEOUT_S,
+            socket_timeout=ANSWER_TIMEOUT_S,
+            socket_keepalive=True,
+            retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), NUM_RETRIES),
+        )
+    except ValueError as error:
+        raise ValueError(f"features.redis_url cannot be read: {error}") from error
+    with _naming(client):
+        client.ping()
+    return client
+
+
+def order_text(order: Order) -> str:
+    """An order as digits that compare as it does, which a script in Redis can do exactly.
+
+    Its numbers are floats, and it compares letters by the server's language; digits are safe.
+    """
+    return "".join(f"{number + 2**63:020d}" for number in order)
+
+
+@contextmanager
+def _naming(client: Redis) -> Iterator[None]:
+    """Redis' errors as one that says where it should be, without the password."""
+    try:
+        yield
+    except RedisError as error:
+        at = client.get_connection_kwargs()
+        address = at.get("path") or f"{at.get('host', 'localhost')}:{at.get('port', 6379)}"
+        raise OnlineStoreError(
+            f"Redis at {address} does not answer as it should: {error}; "
+            "check the setting features.redis_url and that Redis runs"
+        ) from error
+
+
+def _url_in(online_store_config: GuardedRedisOnlineStoreConfig) -> str:
+    file = online_store_config.url_file
+    try:
+        return file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ValueError(f"no {file}: call Features.apply with a redis_url first") from None
+
+
+def _commands(
+    config: RepoConfig, view: FeatureView, rows: EncodedRows
+) -> list[tuple[bytes, list[str | bytes]]]:
+    """For each row the key of its hash in Feast's layout and the arguments of WRITE_ROW."""
+    name = compute_versioned_name(view, config.registry.enable_online_feature_view_versioning)
+    project = config.project.encode()
+    order_field, time_field = f"_order:{name}", f"_ts:{name}"
+    columns = [(_mmh3(f"{name}:{feature}"), values) for feature, values in rows.values.items()]
+    commands: list[tuple[bytes, list[str | bytes]]] = []
+    for index, (key, order) in enumerate(zip(rows.entity_keys, rows.orders, strict=True)):
+        arguments: list[str | bytes] = [order_field, time_field, order_text(order)]
+        arguments += time_field, _time(order)
+        for field, values in columns:
+            arguments += field, values[index]
+        commands.append((key + project, arguments))
+    return commands
+
+
+def _time(order: Order) -> bytes:
+    seconds, us = divmod(order[0], 1_000_000)
+    time: bytes = Timestamp(seconds=seconds, nanos=us * 1000).SerializeToString()
+    return time

@@ -1,0 +1,1 @@
+"""The log: ports, adapters for a real broker and for memory, and what travels through it."""

@@ -1,0 +1,139 @@
+"""A log in memory: the fake that passes the contract suite of the real one."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+import warnings
+import zlib
+from collections.abc import Mapping, Sequence
+
+from streams.log.ports import (
+    Batch,
+    Headers,
+    LogError,
+    LogReader,
+    LogWriter,
+    Partition,
+    Record,
+    Topic,
+)
+
+
+class MemoryLog:
+    """Partitions as lists, shared by all readers and writers made from it; safe among threads."""
+
+    def __init__(self, max_message_bytes: int = 4_194_304) -> None:
+        """`max_message_bytes` is the largest value a writer takes."""
+        self.max_message_bytes = max_message_bytes
+        self.committed: dict[str, dict[Partition, int]] = {}
+        self._records: dict[Partition, list[Record]] = {}
+        self._arrived = threading.Condition()
+
+    def create_topics(self, topics: Sequence[Topic]) -> None:
+        for topic in topics:
+            have = len(self.partitions(topic.name))
+            if have not in (0, topic.num_partitions):
+                raise LogError(f"topic {topic.name} has {have} partitions, not {topic}")
+            for index in range(topic.num_partitions):
+                self._records.setdefault(Partition(topic.name, index), [])
+
+    def partitions(self, topic: str) -> list[Partition]:
+        return sorted(partition for partition in self._records if partition.topic == topic)
+
+    def reader(self, name: str) -> LogReader:
+        return _MemoryReader(self, name)
+
+    def writer(self) -> LogWriter:
+        return _MemoryWriter(self)
+
+    def append(
+        self, partition: Partition, value: bytes | None, key: bytes | None, headers: Headers
+    ) -> None:
+        """Append one record and wake waiting readers."""
+        with self._arrived:
+            records = self._records[partition]
+            now_ms = time.time_ns() // 1_000_000
+            records.append(Record(len(records), now_ms, key, value, tuple(headers)))
+            self._arrived.notify_all()
+
+    def read(self, partition: Partition, start: int, max_records: int) -> list[Record]:
+        """Up to `max_records` records from `start` on."""
+        return self._records[partition][start : start + max_records]
+
+    def end_offset(self, partition: Partition) -> int:
+        """The offset after the last record."""
+        return len(self._records[partition])
+
+    def wait(self, timeout_s: float) -> None:
+        """Sleep until a record arrives or the time is over."""
+        with self._arrived:
+            self._arrived.wait(timeout_s)
+
+
+class _MemoryReader:
+    def __init__(self, log: MemoryLog, name: str) -> None:
+        self._log = log
+        self._name = name
+        self._positions: dict[Partition, int] = {}
+
+    def assign(self, positions: Mapping[Partition, int]) -> dict[Partition, int]:
+        self._positions = {}
+        for partition, position in positions.items():
+            end = self._log.end_offset(partition)
+            if position > end:
+                warnings.warn(f"{partition} ends at {end}, before {position}", stacklevel=2)
+            self._positions[partition] = min(position, end)
+        return dict(self._positions)
+
+    def poll(self, timeout_s: float, max_records: int) -> list[Batch]:
+        deadline = time.monotonic() + timeout_s
+        while True:
+            batches = self._take(max_records)
+            left_s = deadline - time.monotonic()
+            if batches or left_s <= 0:
+                return batches
+            self._log.wait(left_s)
+
+    def _take(self, max_records: int) -> list[Batch]:
+        batches = []
+        for partition, position in self._positions.items():
+            records = self._log.read(partition, position, max_records)
+            max_records -= len(records)
+            if records:
+                self._positions[partition] = position + len(records)
+                batches.append(Batch(partition, records, self._positions[partition]))
+        return batches
+
+    def end_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        return {partition: self._log.end_offset(partition) for partition in partitions}
+
+    def commit(self, positions: Mapping[Partition, int]) -> None:
+        self._log.committed.setdefault(self._name, {}).update(positions)
+
+    def close(self) -> None:
+        self._positions = {}
+
+
+class _MemoryWriter:
+    def __init__(self, log: MemoryLog) -> None:
+        self._log = log
+        self._turn = itertools.count()
+
+    def send(
+        self, topic: str, value: bytes | None, key: bytes | None, headers: Headers = ()
+    ) -> None:
+        if value is not None and len(value) > self._log.max_message_bytes:
+            raise ValueError(f"{len(value)} bytes are more than the log takes in one message")
+        partitions = self._log.partitions(topic)
+        if not partitions:
+            raise LogError(f"topic {topic} does not exist")
+        place = zlib.crc32(key) if key is not None else next(self._turn)
+        self._log.append(partitions[place % len(partitions)], value, key, headers)
+
+    def flush(self) -> None:
+        """Nothing is ever queued."""
+
+    def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,102 @@
+"""The log as the rest of reaseq sees it: a few small ports, so that a vendor stays an adapter.
+
+`streams.log.kafka` speaks to a real broker, `streams.log.memory` is the fake for tests; one
+contract suite runs on both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+Headers = Sequence[tuple[str, bytes]]
+
+
+class Partition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    number: int
+
+
+class Record(NamedTuple):
+    """One message as it lies in the log. `timestamp_ms` is when it was produced."""
+
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+class Batch(NamedTuple):
+    """Some consecutive records of one partition; the next one to read is at `next_offset`."""
+
+    partition: Partition
+    records: Sequence[Record]
+    next_offset: int
+
+
+class Topic(NamedTuple):
+    """A topic to create."""
+
+    name: str
+    num_partitions: int
+
+
+class LogError(RuntimeError):
+    """The log cannot be used; the message says what was tried and what to check."""
+
+
+class LogReader(Protocol):
+    """Reads from fixed partitions at positions the caller keeps; no consumer group is joined."""
+
+    def assign(self, positions: Mapping[Partition, int]) -> dict[Partition, int]:
+        """Read these partitions from these offsets on, forgetting any assignment before.
+
+        A position outside the log (its records expired, or the broker lost them) is moved to the
+        nearest end that exists, with a warning. Returns the positions taken.
+        """
+
+    def poll(self, timeout_s: float, max_records: int) -> list[Batch]:
+        """Return what has arrived, waiting up to `timeout_s` for the first record."""
+
+    def end_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        """The offset after the last record of each partition."""
+
+    def commit(self, positions: Mapping[Partition, int]) -> None:
+        """Publish positions for lag tools; nothing is ever read back from here."""
+
+    def close(self) -> None:
+        """Let the connection go."""
+
+
+class LogWriter(Protocol):
+    """Appends records; a key always lands in the same partition."""
+
+    def send(
+        self, topic: str, value: bytes | None, key: bytes | None, headers: Headers = ()
+    ) -> None:
+        """Queue one record. Raises ValueError at once when it is larger than the log takes."""
+
+    def flush(self) -> None:
+        """Wait until every queued record is acknowledged. Raises LogError when one is not."""
+
+    def close(self) -> None:
+        """Flush and let the connection go."""
+
+
+class Log(Protocol):
+    """A broker, or what stands for one."""
+
+    def create_topics(self, topics: Sequence[Topic]) -> None:
+        """Create topics that do not exist. Raises LogError on a different partition count."""
+
+    def partitions(self, topic: str) -> list[Partition]:
+        """The partitions of a topic, empty when there is no such topic."""
+
+    def reader(self, name: str) -> LogReader:
+        """A new reader; `name` appears in lag tools."""
+
+    def writer(self) -> LogWriter:
+        """A new writer."""

@@ -1,0 +1,57 @@
+"""History from a table into the features, by the same merge as the stream and without the log.
+
+Run it before the stream starts, or stop the stream first: a shard that already holds a user does
+not look again what a backfill wrote beneath it.
+"""
+
+from __future__ import annotations
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.sequences.hashing import hash64
+from reaseq.sequences.state import SequenceState
+from streams.shards.sequence_handler import EventArchive, SequenceStore
+
+CHUNK_EVENTS = 20_000
+"""Events merged at once; bounds the memory for the versions a merge leaves behind."""
+
+
+def partition_of(user_ids: pa.ChunkedArray | pa.Array, num_partitions: int) -> pa.Array:
+    """Which of `num_partitions` parts of a backfill each user belongs to."""
+    return pa.array(hash64(user_ids).view("uint64") % num_partitions)
+
+
+def backfill(
+    events: pa.Table, store: SequenceStore, archive: EventArchive, max_events: int, part: str
+) -> int:
+    """Merge all events (EVENT_SCHEMA) of some users into the features; return the number of users.
+
+    `part` names the offline rows: the same events under the same name replace themselves, so a
+    backfill can be repeated. What the online store already holds of these users is kept.
+    """
+    events = events.select(EVENT_SCHEMA.names).cast(EVENT_SCHEMA).sort_by("event_time_ms")
+    state = SequenceState(max_events)
+    versions = [SEQUENCE_SCHEMA.empty_table()]
+    for start in range(0, events.num_rows, CHUNK_EVENTS):
+        merged = state.merge(events.slice(start, CHUNK_EVENTS), keep_history=True)
+        versions += [merged.history, merged.changed]
+    store.append_sequences(pa.concat_tables(versions), part)
+    archive.append(events, part)
+    store.write_sequences(_with_stored(state.rows(), events, store, max_events))
+    return len(state)
+
+
+def _with_stored(
+    rows: pa.Table, events: pa.Table, store: SequenceStore, max_events: int
+) -> pa.Table:
+    """The rows, those of users the store already knows merged with what it holds."""
+    stored = store.read_sequences(rows["user_id"].to_pylist())
+    if not stored.num_rows:
+        return rows
+    met = pc.is_in(events["user_id"], stored["user_id"].combine_chunks())
+    state = SequenceState.from_rows(stored, max_events)
+    changed = state.merge(events.filter(met)).changed
+    fresh = rows.filter(pc.invert(pc.is_in(rows["user_id"], stored["user_id"].combine_chunks())))
+    return pa.concat_tables([fresh, changed])

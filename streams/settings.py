@@ -1,0 +1,88 @@
+"""What can be set about the log, the shards and the feature store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, model_validator
+
+from reaseq.settings.section import Section
+from reaseq.types import Count, Seconds
+
+
+class KafkaSettings(Section):
+    """Where the log is. Without `bootstrap_servers` an embedded broker is started for you."""
+
+    bootstrap_servers: str | None = None
+    """host:port, comma separated. None: start the embedded broker (laptops and tests only)."""
+    embedded_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Port of the embedded broker; 0 picks a free one."""
+    launcher: str | None = None
+    """Command of a real broker, called `LAUNCHER PORT DATA_DIR [property=value …]`, started instead
+    of the embedded one. The contract tests run on it too."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_cafile: Path | None = None
+    connect_timeout_s: Seconds = 15.0
+    """A broker that has not answered by then is called unreachable."""
+    idle_pause_ms: Annotated[int, Field(ge=0)] = 0
+    """Pause after an empty fetch, for a broker that answers it at once instead of waiting for
+    records, as the embedded one does: a reader would spin."""
+    num_partitions: Count = 4
+    """Partitions of the event topic. A user lives in one partition: key = user_id."""
+    replication_factor: Count = 1
+    max_event_bytes: Count = 262_144
+    """A larger event becomes a dead letter."""
+    max_message_bytes: Count = 4_194_304
+    """Largest message the topics take at all; must leave room for oversized events to arrive."""
+
+    @model_validator(mode="after")
+    def _check(self) -> KafkaSettings:
+        if self.max_message_bytes <= self.max_event_bytes:
+            raise ValueError("kafka.max_message_bytes must be larger than kafka.max_event_bytes")
+        if self.security_protocol.startswith("SASL") and not (
+            self.sasl_mechanism and self.sasl_username and self.sasl_password
+        ):
+            raise ValueError(
+                f"kafka.security_protocol {self.security_protocol} needs kafka.sasl_mechanism, "
+                "kafka.sasl_username and kafka.sasl_password"
+            )
+        return self
+
+
+class TopicSettings(Section):
+    """Names of the topics."""
+
+    events: str = "reaseq.events"
+    items: str = "reaseq.items"
+    impressions: str = "reaseq.impressions"
+    dead_letters: str = "reaseq.dead"
+
+
+class StreamSettings(Section):
+    """The sequence shards: from the log to the online store."""
+
+    num_shards: Count = 2
+    """Ray Data actors; the partitions are dealt out among them."""
+    max_sequence_events: Count = 100
+    """N: a user sequence is the newest N distinct events."""
+    poll_timeout_s: Seconds = 0.2
+    max_poll_records: Count = 4096
+    checkpoint_interval_s: Seconds = 2.0
+
+
+class FeatureStoreSettings(Section):
+    """Feast: the online store. The offline store is Parquet under the home folder."""
+
+    online: Literal["sqlite", "redis"] = "sqlite"
+    redis_url: SecretStr | None = None
+    """Where Redis is, e.g. redis://user:password@host:6379/0; for `online = "redis"`."""
+
+    @model_validator(mode="after")
+    def _check(self) -> FeatureStoreSettings:
+        if self.online == "redis" and self.redis_url is None:
+            raise ValueError("features.online redis needs features.redis_url")
+        return self

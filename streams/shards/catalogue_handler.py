@@ -1,0 +1,61 @@
+"""Item descriptions into the catalogue: the newest description of an item wins."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Protocol
+
+import pyarrow as pa
+
+from reaseq.schemas import ITEM_SCHEMA
+from streams.log.ports import Partition
+
+
+class CatalogueStore(Protocol):
+    """Where item descriptions are kept; `streams.feature_store.features.Features` in production."""
+
+    def write_items(self, rows: pa.Table) -> int:
+        """Make items (ITEM_SCHEMA) readable, never letting an older description win."""
+
+    def append_items(self, rows: pa.Table, part: str) -> object:
+        """Add descriptions to the offline store; the same `part` again replaces itself."""
+
+
+class CatalogueHandler:
+    """Needs no state of its own: the store's guard keeps the newest description."""
+
+    def __init__(self, store: CatalogueStore) -> None:
+        self._store = store
+        self._pending: list[pa.Table] = []
+        self._unsaved: dict[Partition, list[pa.Table]] = defaultdict(list)
+
+    def restore(self, partition: Partition, rows: pa.Table | None) -> None:
+        self._pending = []
+
+    def apply(self, partition: Partition, table: pa.Table) -> int:
+        self._pending.append(table)
+        self._unsaved[partition].append(table)
+        return int(table.num_rows)
+
+    def write(self) -> None:
+        items = newest_descriptions(_concat(self._pending))
+        self._pending = []
+        if items.num_rows:
+            self._store.write_items(items)
+
+    def checkpoint(self, partition: Partition, part: str) -> None:
+        self._store.append_items(_concat(self._unsaved.pop(partition, [])), part)
+
+
+def _concat(tables: list[pa.Table]) -> pa.Table:
+    return pa.concat_tables([ITEM_SCHEMA.empty_table(), *tables])
+
+
+def newest_descriptions(items: pa.Table) -> pa.Table:
+    """One row an item: the last of those with its greatest event time."""
+    newest: dict[str, dict[str, object]] = {}
+    for row in items.to_pylist():
+        known = newest.get(row["item_id"])
+        if known is None or row["event_time_ms"] >= known["event_time_ms"]:
+            newest[row["item_id"]] = row
+    return pa.Table.from_pylist(list(newest.values()), schema=ITEM_SCHEMA)

@@ -1,0 +1,224 @@
+"""Backfill and stream are one merge: in any mixture they end in the sequences of one batch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reaseq.events import EventType
+from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.sequences.oracle import mismatched_users, newest_distinct_events
+from streams.log.codec import event_codec
+from streams.log.dead_letters import DeadLetters
+from streams.log.memory import MemoryLog
+from streams.log.ports import Topic
+from streams.log.replay import replay
+from streams.offline.backfill import CHUNK_EVENTS, backfill, partition_of
+from streams.offline.events import EventArchive
+from streams.settings import StreamSettings
+from streams.shards.checkpoints import Checkpoints
+from streams.shards.sequence_handler import SequenceHandler
+from streams.shards.shard import Shard
+
+MAX_EVENTS = 4
+
+# Few users, ids and times, so that duplicates, conflicts and full windows fall on both sides.
+event_tables = st.lists(
+    st.fixed_dictionaries(
+        {
+            "event_id": st.sampled_from([f"e{number}" for number in range(9)]),
+            "user_id": st.sampled_from(["ann", "bob", "cid", "dan"]),
+            "item_id": st.sampled_from(["lamp", "mug", "vase"]),
+            "event_type": st.sampled_from([str(t) for t in EventType]),
+            "event_time_ms": st.integers(0, 6),
+            "value": st.sampled_from([None, 1.0]),
+        }
+    ),
+    max_size=40,
+).map(lambda rows: pa.Table.from_pylist(rows, schema=EVENT_SCHEMA))
+
+# The fixture is a factory: every example makes stages of its own.
+PROPERTY = settings(
+    deadline=None,
+    max_examples=40,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+
+
+class Stage:
+    """A store, an archive and a log, with what both ways of writing need."""
+
+    def __init__(self, folder: Path, store: Any) -> None:
+        self.store = store
+        self.folder = folder
+        self.archive = EventArchive(folder / "events")
+        self.log = MemoryLog()
+        self.log.create_topics([Topic("events", 2), Topic("dead", 1)])
+
+    def backfill(self, events: pa.Table, num_partitions: int = 1, name: str = "backfill") -> int:
+        """What the Ray Data job does: users dealt out over partitions, one merge a partition."""
+        places = np.asarray(partition_of(events["user_id"], num_partitions))
+        parts = {n: events.filter(pa.array(places == n)) for n in range(num_partitions)}
+        return sum(
+            backfill(part, self.store, self.archive, MAX_EVENTS, f"{name}-{number}")
+            for number, part in parts.items()
+            if part.num_rows
+        )
+
+    def stream(self, events: pa.Table) -> None:
+        codec = event_codec(10_000)
+        checkpoints = Checkpoints(self.folder / "checkpoints")
+        replay(events, "user_id", "events", codec, self.log.writer())
+        shard = Shard(
+            partitions=self.log.partitions("events"),
+            reader=self.log.reader("shard"),
+            codec=codec,
+            handler=SequenceHandler(self.store, self.archive, checkpoints, MAX_EVENTS),
+            dead_letters=DeadLetters(self.log.writer(), "dead"),
+            checkpoints=checkpoints,
+            settings=StreamSettings(poll_timeout_s=0.001, max_poll_records=7),
+        )
+        shard.restore()
+        while shard.step():
+            pass
+        shard.checkpoint()
+
+    def mismatches(self, events: pa.Table) -> list[str]:
+        rows = pa.Table.from_pylist(list(self.store.online.values()), schema=SEQUENCE_SCHEMA)
+        return mismatched_users(rows, newest_distinct_events(events, MAX_EVENTS))
+
+    def versions(self) -> list[tuple[Any, ...]]:
+        """All offline rows, in an order of their own."""
+        names = ("user_id", "newest_event_time_ms", "revision")
+        rows = [row for part in self.store.offline.values() for row in part.to_pylist()]
+        return sorted((*(row[n] for n in names), tuple(row["event_keys"])) for row in rows)
+
+
+@pytest.fixture
+def make_stage(tmp_path_factory: pytest.TempPathFactory, store: Any) -> Any:
+    """Stages of their own, as many as a property needs."""
+    return lambda: Stage(tmp_path_factory.mktemp("stage"), type(store)())
+
+
+@given(first=event_tables, rest=event_tables, num_partitions=st.integers(1, 5))
+@PROPERTY
+def test_a_backfill_followed_by_the_stream_is_one_batch(
+    make_stage: Any, first: pa.Table, rest: pa.Table, num_partitions: int
+) -> None:
+    """Any history, any number of partitions, late events and repetitions on both sides."""
+    stage = make_stage()
+    assert stage.backfill(first, num_partitions) == len(pc.unique(first["user_id"]))
+    stage.stream(rest)
+    events = pa.concat_tables([first, rest])
+    assert stage.mismatches(events) == []
+    # The archive knows an event by its id alone, whoever's it is.
+    assert set(stage.archive.read()["event_id"].to_pylist()) == set(events["event_id"].to_pylist())
+
+
+@given(streamed=event_tables, history=event_tables, num_partitions=st.integers(1, 5))
+@PROPERTY
+def test_a_backfill_keeps_what_the_store_holds(
+    make_stage: Any, streamed: pa.Table, history: pa.Table, num_partitions: int
+) -> None:
+    """History put beneath what a stopped stream wrote, for known and new users: one batch."""
+    stage = make_stage()
+    stage.stream(streamed)
+    before = {user: row["revision"] for user, row in stage.store.online.items()}
+    stage.backfill(history, num_partitions)
+    assert stage.mismatches(pa.concat_tables([streamed, history])) == []
+    assert all(stage.store.online[user]["revision"] >= before[user] for user in before)
+
+
+@given(events=event_tables, num_partitions=st.integers(1, 5))
+@PROPERTY
+def test_a_backfill_repeated_changes_nothing(
+    make_stage: Any, events: pa.Table, num_partitions: int
+) -> None:
+    """Online rows, offline versions and archived events are the same, revisions included."""
+    stage = make_stage()
+    stage.backfill(events, num_partitions)
+    online, versions = repr(stage.store.online), stage.versions()
+    archived = stage.archive.read()
+    stage.backfill(events, num_partitions)
+    assert repr(stage.store.online) == online
+    assert stage.versions() == versions
+    assert stage.archive.read().equals(archived)
+
+
+@given(events=event_tables, num_partitions=st.integers(1, 5))
+@PROPERTY
+def test_offline_history_holds_no_event_of_its_future(
+    make_stage: Any, events: pa.Table, num_partitions: int
+) -> None:
+    """For each version, a batch of only the events up to its time gives that very sequence."""
+    stage = make_stage()
+    stage.backfill(events, num_partitions)
+    newest: dict[tuple[str, int], Any] = {}
+    for part in stage.store.offline.values():
+        for row in part.to_pylist():
+            key = (row["user_id"], row["newest_event_time_ms"])
+            newest[key] = max(newest.get(key, row), row, key=lambda r: r["revision"])
+    for (user, time_ms), row in newest.items():
+        known = events.filter(pc.less_equal(events["event_time_ms"], time_ms))
+        expected = newest_distinct_events(known, MAX_EVENTS)[user]
+        assert row["event_times_ms"] == [event.event_time_ms for event in expected]
+        assert row["event_keys"] == [event.event_key for event in expected]
+    moments = {
+        (user, event.event_time_ms)
+        for user, held in newest_distinct_events(events, 100).items()
+        for event in held
+    }
+    assert moments <= set(newest)
+
+
+def test_more_events_than_are_merged_at_once_are_one_batch_too(make_stage: Any) -> None:
+    """The chunks that bound memory do not show: the oracle's sequences, and every moment once."""
+    num_events = 2 * CHUNK_EVENTS + 1
+    numbers = np.arange(num_events)
+    events = pa.table(
+        {
+            "event_id": [f"e{number}" for number in numbers],
+            "user_id": [f"u{number % 7}" for number in numbers],
+            "item_id": ["mug"] * num_events,
+            "event_type": ["view"] * num_events,
+            "event_time_ms": numbers // 10,
+            "value": pa.nulls(num_events, pa.float64()),
+        },
+        EVENT_SCHEMA,
+    )
+    stage = make_stage()
+    assert stage.backfill(events) == 7
+    assert stage.mismatches(events) == []
+    newest = {version[:2] for version in stage.versions()}
+    pairs = zip(events["user_id"].to_pylist(), events["event_time_ms"].to_pylist(), strict=True)
+    assert newest == set(pairs)
+    assert {row["revision"] for row in stage.store.online.values()} <= {5714, 5715, 5716}
+
+
+@given(
+    users=st.lists(st.text(min_size=1, max_size=6), min_size=1, unique=True),
+    num_partitions=st.integers(1, 9),
+)
+def test_a_user_has_one_partition_whatever_the_company(
+    users: list[str], num_partitions: int
+) -> None:
+    """The place depends on the user and the number of partitions alone, and is one of them."""
+    places = partition_of(pa.array(users, pa.string()), num_partitions).to_pylist()
+    alone = [partition_of(pa.array([user]), num_partitions)[0].as_py() for user in users]
+    assert places == alone
+    assert set(places) <= set(range(num_partitions))
+
+
+def test_users_spread_over_the_partitions() -> None:
+    """No partition of a thousand users in ten is nearly empty or nearly full."""
+    users = pa.array([f"{number}" for number in range(12_000, 13_000)])
+    counts = np.bincount(np.asarray(partition_of(users, 10)).astype(np.int64), minlength=10)
+    assert counts.min() > 60
+    assert counts.max() < 140

@@ -1,0 +1,100 @@
+"""The catalogue shows the newest description of an item, in whatever order they arrive."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reaseq.schemas import ITEM_SCHEMA
+from streams.log.ports import Partition
+from streams.shards.catalogue_handler import CatalogueHandler, newest_descriptions
+
+PARTITION = Partition("reaseq.items", 0)
+OTHER = Partition("reaseq.items", 1)
+
+descriptions = st.lists(
+    st.tuples(st.sampled_from(["mug", "jar"]), st.integers(0, 4)), max_size=12
+).map(lambda pairs: [(item, time_ms, f"title{n}") for n, (item, time_ms) in enumerate(pairs)])
+
+
+def items(*rows: tuple[str, int, str]) -> pa.Table:
+    """Items given as (id, time, title)."""
+    names = ("item_id", "event_time_ms", "title")
+    return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows], ITEM_SCHEMA)
+
+
+class MemoryCatalogue:
+    """Online items by id with the guard of the real store, offline parts by name."""
+
+    def __init__(self) -> None:
+        self.online: dict[str, tuple[int, str]] = {}
+        self.offline: dict[str, pa.Table] = {}
+        self.num_writes = 0
+
+    def write_items(self, rows: pa.Table) -> int:
+        self.num_writes += 1
+        for row in rows.to_pylist():
+            held = self.online.get(row["item_id"], (-1, ""))
+            if row["event_time_ms"] >= held[0]:
+                self.online[row["item_id"]] = (row["event_time_ms"], row["title"])
+        return int(rows.num_rows)
+
+    def append_items(self, rows: pa.Table, part: str) -> None:
+        self.offline[part] = rows
+
+
+@given(rows=descriptions)
+def test_the_newest_description_wins_and_of_equal_ones_the_last(
+    rows: list[tuple[str, int, str]],
+) -> None:
+    """One row an item: a stable sort by time gives the same."""
+    newest = newest_descriptions(items(*rows))
+    assert newest.schema == ITEM_SCHEMA
+    found = {row["item_id"]: row["title"] for row in newest.to_pylist()}
+    assert found == {item: title for item, _, title in sorted(rows, key=lambda row: row[1])}
+    assert newest.num_rows == len(found)
+
+
+@given(rows=descriptions, cut=st.integers(0, 12))
+def test_steps_of_any_size_end_in_the_same_catalogue(
+    rows: list[tuple[str, int, str]], cut: int
+) -> None:
+    """Cut in two steps, repeated after a crash, the store holds what one step gives."""
+    store = MemoryCatalogue()
+    handler = CatalogueHandler(store)
+    handler.restore(PARTITION, None)
+    for step in (rows[:cut], rows[cut:], rows):
+        assert handler.apply(PARTITION, items(*step)) == len(step)
+        handler.write()
+    expected = {item: (time, title) for item, time, title in sorted(rows, key=lambda r: r[1])}
+    assert store.online == expected
+
+
+def test_nothing_is_written_for_nothing() -> None:
+    """A step of only bad records leaves the store alone, and a description is written once."""
+    store = MemoryCatalogue()
+    handler = CatalogueHandler(store)
+    handler.apply(PARTITION, items())
+    handler.write()
+    assert store.num_writes == 0
+    handler.apply(PARTITION, items(("mug", 1, "Mug")))
+    handler.write()
+    handler.apply(PARTITION, items())
+    handler.write()
+    assert store.num_writes == 1
+
+
+def test_a_checkpoint_keeps_every_description_of_its_own_partition_offline() -> None:
+    """Offline is history: all versions, once, under the part's name."""
+    store = MemoryCatalogue()
+    handler = CatalogueHandler(store)
+    handler.apply(PARTITION, items(("mug", 2, "new"), ("mug", 1, "old")))
+    handler.apply(OTHER, items(("jar", 1, "jar")))
+    handler.write()
+    handler.checkpoint(PARTITION, "p0")
+    handler.checkpoint(OTHER, "p1")
+    assert store.offline["p0"]["title"].to_pylist() == ["new", "old"]
+    assert store.offline["p1"]["title"].to_pylist() == ["jar"]
+    handler.checkpoint(PARTITION, "p2")
+    assert store.offline["p2"].equals(ITEM_SCHEMA.empty_table())

@@ -1,0 +1,213 @@
+"""A shard survives bad records, crashes between any two effects, and duplicates."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.sequences.oracle import mismatched_users, newest_distinct_events
+from streams.log.codec import event_codec
+from streams.log.dead_letters import DeadLetters, read_dead_letter
+from streams.log.memory import MemoryLog
+from streams.log.ports import Partition, Topic
+from streams.offline.events import EventArchive
+from streams.settings import StreamSettings
+from streams.shards.checkpoints import Checkpoints
+from streams.shards.sequence_handler import SequenceHandler
+from streams.shards.shard import Shard, deal
+
+MAX_EVENTS = 5
+STREAM = StreamSettings(poll_timeout_s=0.001, max_poll_records=7)
+
+
+def make_events(num_events: int, seed: int = 0) -> pa.Table:
+    rng = random.Random(seed)
+    rows = [
+        {
+            "event_id": f"e{rng.randrange(num_events)}",
+            "user_id": f"u{rng.randrange(6)}",
+            "item_id": f"i{rng.randrange(9)}",
+            "event_type": rng.choice(["view", "purchase", "return"]),
+            "event_time_ms": 1_300_000_000_000 + rng.randrange(40),
+            "value": 1.0,
+        }
+        for _ in range(num_events)
+    ]
+    # One id has one user: the user is the key that decides the partition.
+    owners: dict[str, str] = {}
+    for row in rows:
+        row["user_id"] = owners.setdefault(str(row["event_id"]), str(row["user_id"]))
+    return pa.Table.from_pylist(rows, schema=EVENT_SCHEMA)
+
+
+class Stage:
+    """A log, a folder and a store that outlive the shards working on them."""
+
+    def __init__(self, folder: Path, store: Any) -> None:
+        self.log = MemoryLog()
+        self.log.create_topics([Topic("events", 2), Topic("dead", 1)])
+        self.store = store
+        self.archive = EventArchive(folder / "events")
+        self.folder = folder
+        self.codec = event_codec(10_000)
+
+    def shard(self, partitions: list[Partition] | None = None) -> Shard:
+        checkpoints = Checkpoints(self.folder / "checkpoints")
+        shard = Shard(
+            partitions=partitions or self.log.partitions("events"),
+            reader=self.log.reader("shard"),
+            codec=self.codec,
+            handler=SequenceHandler(self.store, self.archive, checkpoints, MAX_EVENTS),
+            dead_letters=DeadLetters(self.log.writer(), "dead"),
+            checkpoints=checkpoints,
+            settings=STREAM,
+        )
+        shard.restore()
+        return shard
+
+    def send(self, events: pa.Table) -> None:
+        writer = self.log.writer()
+        for row, value in zip(events.to_pylist(), self.codec.encode_rows(events), strict=True):
+            writer.send("events", value, row["user_id"].encode())
+
+    def mismatches(self, events: pa.Table) -> list[str]:
+        rows = pa.Table.from_pylist(list(self.store.online.values()), schema=SEQUENCE_SCHEMA)
+        return mismatched_users(rows, newest_distinct_events(events, MAX_EVENTS))
+
+
+@pytest.fixture
+def stage(tmp_path: Path, store: Any) -> Stage:
+    return Stage(tmp_path, store)
+
+
+def drain(shard: Shard) -> None:
+    while shard.step():
+        pass
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_crashes_at_random_moments_leave_no_trace(stage: Stage, seed: int) -> None:
+    """Steps and checkpoints in any mixture, shards lost in between: the oracle's sequences."""
+    rng = random.Random(seed)
+    events = make_events(120, seed)
+    stage.send(events)
+    shard = stage.shard()
+    for _ in range(60):
+        action = rng.random()
+        if action < 0.6:
+            shard.step()
+        elif action < 0.8:
+            shard.checkpoint()
+        else:
+            shard = stage.shard()  # the old one is gone, with all it had not checkpointed
+    drain(shard)
+    shard.checkpoint()
+    assert stage.mismatches(events) == []
+    archived = stage.archive.read()
+    assert sorted(archived["event_id"].to_pylist()) == sorted(set(events["event_id"].to_pylist()))
+
+
+def versions(store: Any) -> list[tuple[object, ...]]:
+    """All offline rows: user, newest time, revision and the events."""
+    rows = [row for part in store.offline.values() for row in part.to_pylist()]
+    names = ("user_id", "newest_event_time_ms", "revision")
+    return sorted((*(row[name] for name in names), tuple(row["event_keys"])) for row in rows)
+
+
+@pytest.mark.parametrize("offline_written", [True, False])
+def test_a_crash_before_the_checkpoint_leaves_every_offline_row_exactly_once(
+    stage: Stage, offline_written: bool
+) -> None:
+    """The online store already shows the lost shard's work, and the repetition is not fooled."""
+    stage.send(make_events(40))
+    lost = stage.shard()
+    drain(lost)
+    if offline_written:
+        lost._checkpoints.save = lambda *_: None  # type: ignore[method-assign]
+        lost.checkpoint()
+    drain(shard := stage.shard())
+    shard.checkpoint()
+    undisturbed = Stage(stage.folder / "other", type(stage.store)())
+    undisturbed.log = stage.log
+    drain(other := undisturbed.shard())
+    other.checkpoint()
+    assert versions(stage.store) == versions(undisturbed.store)
+    assert len(versions(stage.store)) == len(set(versions(stage.store))) > 10
+
+
+def test_a_log_that_lost_its_end_does_not_overwrite_older_parts(stage: Stage) -> None:
+    """When offsets start over, new events are kept beside the old under new part names."""
+    first, second = make_events(30, 1), make_events(30, 2)
+    stage.send(first)
+    drain(shard := stage.shard())
+    shard.checkpoint()
+    stage.log = MemoryLog()
+    stage.log.create_topics([Topic("events", 2), Topic("dead", 1)])
+    with pytest.warns(UserWarning, match="ends at"):
+        shard = stage.shard()
+    stage.send(second)
+    drain(shard)
+    shard.checkpoint()
+    both = pa.concat_tables([first, second])
+    assert set(stage.archive.read()["event_id"].to_pylist()) == set(both["event_id"].to_pylist())
+    assert stage.mismatches(both) == []
+
+
+def test_bad_records_become_dead_letters_and_the_stream_goes_on(stage: Stage) -> None:
+    """A malformed line, an unknown type, a negative time and a huge event, between good ones."""
+    good = make_events(3)
+    bad = [
+        b"not json",
+        b'{"event_id":"a","user_id":"u","item_id":"i","event_type":"bought","event_time_ms":1}',
+        b'{"event_id":"a","user_id":"u","item_id":"i","event_type":"view","event_time_ms":-1}',
+        b'{"event_id":"' + b"x" * 2_000_000 + b'"}',
+    ]
+    writer = stage.log.writer()
+    stage.send(good)
+    for value in bad:
+        writer.send("events", value, b"u0")
+    stage.send(good)
+    shard = stage.shard()
+    drain(shard)
+    shard.checkpoint()
+    reader = stage.log.reader("test")
+    reader.assign({Partition("dead", 0): 0})
+    letters = [read_dead_letter(r) for batch in reader.poll(1.0, 10) for r in batch.records]
+    assert [letter.value for letter in letters] == bad
+    assert ["malformed" in letters[0].reason, "bought" in letters[1].reason] == [True, True]
+    assert ["event_time_ms" in letters[2].reason, "2000" in letters[3].reason] == [True, True]
+    assert {letter.source.topic for letter in letters} == {"events"}
+    assert stage.mismatches(good) == []
+    progress = [
+        stage.shard()._checkpoints.progress(partition)
+        for partition in stage.log.partitions("events")
+    ]
+    assert sum(p.counters.num_dead_letters for p in progress if p) == len(bad)
+    assert sum(p.counters.num_records for p in progress if p) == len(bad) + 2 * good.num_rows
+
+
+def test_a_lost_checkpoint_is_made_good_by_the_online_store(stage: Stage) -> None:
+    """A shard without a checkpoint reads users back before it merges new events."""
+    first, second = make_events(60, 1), make_events(60, 2)
+    stage.send(first)
+    drain(stage.shard())
+    shutil.rmtree(stage.folder / "checkpoints")
+    stage.log = MemoryLog()
+    stage.log.create_topics([Topic("events", 2), Topic("dead", 1)])
+    stage.send(second)
+    drain(stage.shard())
+    assert stage.mismatches(pa.concat_tables([first, second])) == []
+
+
+def test_partitions_are_dealt_out_without_loss() -> None:
+    """Every partition has exactly one shard, and no shard is idle."""
+    partitions = [Partition("events", index) for index in range(5)]
+    hands = deal(partitions, 3)
+    assert sorted(p for hand in hands for p in hand) == partitions
+    assert len(deal(partitions, 9)) == 5
