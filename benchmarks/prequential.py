@@ -35,6 +35,7 @@ from reaseq.datasets.event_log import EventLog
 from reaseq.datasets.online_retail import SPLIT_MS, read_online_retail
 from reaseq.evaluation.blocks import blocks_of, score_block
 from reaseq.evaluation.prequential import PrequentialEvaluation
+from reaseq.feature_views import ITEMS, KNOWLEDGE
 from reaseq.generator.generator import DiffusionGenerator
 from reaseq.knowledge.item_knowledge import content_hash, knowledge_table
 from reaseq.knowledge.recorded import recorded
@@ -101,13 +102,13 @@ def fill_features(settings: Settings, log: EventLog) -> Features:
     """The whole log through the backfill, the catalogue, and the knowledge that ships."""
     apply_features(settings)
     features = Features.open(Home(settings.home).features)
-    features.append_items(log.items, "items")
+    features.append(ITEMS, log.items, "items")
     known = [
         msgspec.structs.replace(found, item_id=item["item_id"])
         for item in log.items.to_pylist()
         if (found := recorded(content_hash(item["title"], item["description"])))
     ]
-    features.append_knowledge(knowledge_table(known), "recorded")
+    features.append(KNOWLEDGE, knowledge_table(known), "recorded")
     file = settings.home / "events.parquet"
     pq.write_table(log.events, file)
     backfill_events(settings, file)

@@ -7,6 +7,7 @@ import httpx
 from ray_apps.demo.report import ShownItem, ShownKnowledge, ShownUser
 from ray_apps.demo.stages import DemoRun
 from ray_apps.system import System
+from reaseq.feature_views import ITEMS, KNOWLEDGE, SEQUENCES
 from streams.feature_store.features import Features
 from streams.log.dead_letters import read_dead_letter
 from streams.log.ports import LogError, Partition
@@ -45,9 +46,9 @@ def shown_users(run: DemoRun, system: System, features: Features) -> list[ShownU
 
 
 def _shown_user(client: httpx.Client, user_id: str, features: Features) -> ShownUser:
-    row = features.read_sequences([user_id]).to_pylist()[0]
+    row = features.read(SEQUENCES, [user_id]).to_pylist()[0]
     newest = list(dict.fromkeys(reversed(row["item_ids"])))[:NUM_SHOWN_ITEMS]
-    titles = {i["item_id"]: i["title"] for i in features.read_items(newest).to_pylist()}
+    titles = {i["item_id"]: i["title"] for i in features.read(ITEMS, newest).to_pylist()}
     generated = client.get(f"/v1/users/{user_id}/generated")
     answer = client.get(f"/v1/users/{user_id}/recommendations", params={"k": NUM_SHOWN_ITEMS})
     return ShownUser(
@@ -66,12 +67,12 @@ def _items(answer: httpx.Response) -> list[ShownItem]:
 
 def knowledge_card(run: DemoRun, features: Features) -> ShownKnowledge | None:
     """What was found out about the new item, or else about the best seller that was accepted."""
-    known = [row for row in features.knowledge().to_pylist() if row["verdict"] == "accepted"]
+    known = [row for row in features.newest(KNOWLEDGE).to_pylist() if row["verdict"] == "accepted"]
     if not known:
         return None
     late = run.split.late_item
     chosen = next((row for row in known if late and row["item_id"] == late["item_id"]), known[0])
-    items = features.read_items([chosen["item_id"]]).to_pylist()
+    items = features.read(ITEMS, [chosen["item_id"]]).to_pylist()
     title = items[0]["title"] if items else chosen["item_id"]
     answers = {name: chosen[name] for name in ("what", "who", "when", "where", "why", "with_what")}
     return ShownKnowledge(chosen["item_id"], title, answers, chosen["model"], chosen["num_tokens"])

@@ -19,6 +19,7 @@ from ray_apps.settings import Settings
 from reaseq.evaluation.blocks import blocks_of, score_block
 from reaseq.evaluation.hit_rate import beyond_log_hit_rate
 from reaseq.evaluation.prequential import PrequentialEvaluation
+from reaseq.feature_views import GENERATED, SEQUENCES
 from reaseq.schemas import GENERATED_ITEM_IDS
 from reaseq.sequences.orders import orders_of
 from reaseq.sequences.rows import aligned, with_generated
@@ -80,8 +81,8 @@ class PrequentialStream:
         """Rank for everybody who orders in the block, from the features as they are before it."""
         orders = orders_of(block)
         buyers = pc.unique(orders["user_id"]).to_pylist()
-        sequences = self._features.read_sequences(buyers)
-        generated = self._features.read_generated(buyers)
+        sequences = self._features.read(SEQUENCES, buyers)
+        generated = self._features.read(GENERATED, buyers)
         score_block(self._evaluation, sequences, generated, block)
         self._score_generated(orders, sequences, generated)
 
@@ -125,7 +126,7 @@ class PrequentialStream:
     def _expect(self, block: pa.Table) -> None:
         """Keep beside the stream what its sequences must become."""
         strangers = self._expected.unknown(pc.unique(block["user_id"]).to_pylist())
-        self._expected.load(self._features.read_sequences(strangers))
+        self._expected.load(self._features.read(SEQUENCES, strangers))
         self._expected.merge(block)
 
     def _wait_until_readable(self, sent_at: dict[str, float]) -> None:
@@ -135,7 +136,7 @@ class PrequentialStream:
         )
         deadline = time.monotonic() + VISIBLE_TIMEOUT_S
         while waiting:
-            found = self._features.read_sequences(list(waiting))
+            found = self._features.read(SEQUENCES, list(waiting))
             now = time.monotonic()
             keys = zip(found["user_id"].to_pylist(), found["event_keys"].to_pylist(), strict=True)
             for user_id, event_keys in keys:

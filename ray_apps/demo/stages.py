@@ -29,6 +29,7 @@ from ray_apps.training.train_generator import train_generator
 from reaseq.candidates.baselines import baselines
 from reaseq.candidates.nearest import NearestItems
 from reaseq.evaluation.prequential import PrequentialEvaluation
+from reaseq.feature_views import ITEMS, SEQUENCES
 from reaseq.ranker.ranker import RankerScorer
 from reaseq.recommendation.recommender import Recommender
 from reaseq.recommendation.slate import NEW
@@ -80,7 +81,7 @@ class DemoRun:
         with self.stages.stage("items", "Catalogue through Kafka into the features") as stage:
             self._send_items(base, items)
             features = Features.open(self.home.features)
-            while (have := features.catalogue().num_rows) < items.num_rows:
+            while (have := features.newest(ITEMS).num_rows) < items.num_rows:
                 stage.at(have, items.num_rows)
                 time.sleep(POLL_S)
 
@@ -208,7 +209,7 @@ class DemoRun:
         with self.stages.stage("compare_sequences", "Recompute all sequences in one batch"):
             most = self.settings.stream.max_sequence_events
             oracle = newest_distinct_events(self.split.everything, most)
-            rows = Features.open(self.home.features).read_sequences(sorted(oracle))
+            rows = Features.open(self.home.features).read(SEQUENCES, sorted(oracle))
             return len(mismatched_users(rows, oracle)), len(oracle)
 
     def note_knowledge(self, choice: Choice) -> None:

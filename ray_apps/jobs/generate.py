@@ -18,6 +18,7 @@ import ray.data
 from ray_apps.registry.kinds import generators
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
+from reaseq.feature_views import GENERATED, SEQUENCES
 from reaseq.generator.behaviours import generated_rows
 from reaseq.generator.generator import DiffusionGenerator
 from streams.feature_store.features import Features
@@ -46,7 +47,7 @@ def generate_for_all(settings: Settings, version: str, on_rows: OnRows) -> Gener
 
     A user whose online row is newer than what this job saw keeps it.
     """
-    users = Features.open(Home(settings.home).features).users()
+    users = Features.open(Home(settings.home).features).keys(SEQUENCES)
     return _run(settings, version, pa.table({"user_id": users}), "all", on_rows)
 
 
@@ -78,9 +79,9 @@ class _Generate:
         number = rows[_SLICE][0].as_py()
         generated = self._generate(rows.drop_columns(_SLICE))
         name = f"{self._kind}-{self._generator.version}-{number:06d}"
-        self._features.append_generated(generated, name)
+        self._features.append(GENERATED, generated, name)
         if self._kind == "all":
-            self._features.write_generated(generated)
+            self._features.write(GENERATED, generated)
         num_behaviours = pc.sum(pc.list_value_length(generated["item_ids"])).as_py() or 0
         counts = {"users": generated.num_rows, "behaviours": num_behaviours, "done": rows.num_rows}
         return pa.table({name: [count] for name, count in counts.items()})
@@ -90,7 +91,7 @@ class _Generate:
         positions = [Position()] * len(users)
         if self._kind == "all":
             by_user = dict(zip(users, self._positions.of(users), strict=True))
-            rows = self._features.read_sequences(users)
+            rows = self._features.read(SEQUENCES, users)
             positions = [by_user[user_id] for user_id in rows["user_id"].to_pylist()]
         at_ms = rows["newest_event_time_ms"].to_numpy()
         return generated_rows(

@@ -17,6 +17,7 @@ from ray.serve.handle import DeploymentHandle
 
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
+from reaseq.feature_views import GENERATED
 from reaseq.generator.behaviours import generated_rows
 from streams.feature_store.features import Features
 from streams.log.codec import event_codec
@@ -106,7 +107,7 @@ class BehaviourFollower:
             generated_at_ms=time.time_ns() // 1_000_000,
             positions=due.positions,
         )
-        await asyncio.to_thread(self._features.write_generated, rows)
+        await asyncio.to_thread(self._features.write, GENERATED, rows)
         self._unsaved.append(rows)
         self._num_generated += rows.num_rows
 
@@ -114,7 +115,7 @@ class BehaviourFollower:
         """Write offline what was written online; then the position, if nobody waits before it."""
         if self._unsaved:
             name = f"stream-{uuid.uuid4().hex}"
-            self._features.append_generated(pa.concat_tables(self._unsaved), name)
+            self._features.append(GENERATED, pa.concat_tables(self._unsaved), name)
             self._unsaved = []
         if not len(self._changed):
             self._follower.save()

@@ -36,6 +36,7 @@ from ray_apps.serving.impressions import ImpressionLog
 from ray_apps.serving.popular import PopularItems
 from ray_apps.settings import Settings
 from reaseq import __version__
+from reaseq.feature_views import GENERATED, ITEMS, KNOWLEDGE, POPULARITY, SEQUENCES
 from reaseq.recommendation.slate import NO_RANKER, Scene, Slate
 from reaseq.schemas import GENERATED_SCHEMA, SEQUENCE_SCHEMA
 from reaseq.sequences.rows import with_generated
@@ -106,7 +107,7 @@ class Gateway:
     @api.get("/v1/users/{user_id}/generated", response_model=GeneratedOut)
     async def generated(self, user_id: str) -> GeneratedOut:
         """What the behaviour generator infers beyond the log, with what it rests on."""
-        found = (await asyncio.to_thread(self._features.read_generated, [user_id])).to_pylist()
+        found = (await asyncio.to_thread(self._features.read, GENERATED, [user_id])).to_pylist()
         if not found:
             raise HTTPException(404, f"nothing was generated for user {user_id} yet")
         row = found[0]
@@ -121,7 +122,7 @@ class Gateway:
     @api.get("/v1/items/{item_id}/knowledge", response_model=KnowledgeOut)
     async def knowledge(self, item_id: str) -> KnowledgeOut:
         """What an agent found out about an item, with provenance and verdict."""
-        found = (await asyncio.to_thread(self._features.read_knowledge, [item_id])).to_pylist()
+        found = (await asyncio.to_thread(self._features.read, KNOWLEDGE, [item_id])).to_pylist()
         if not found:
             raise HTTPException(404, f"nothing has been found out about item {item_id} yet")
         return KnowledgeOut(**found[0])
@@ -138,10 +139,10 @@ class Gateway:
     @api.get("/v1/items/{item_id}", response_model=ItemOut)
     async def item(self, item_id: str) -> ItemOut:
         """What the catalogue knows of an item."""
-        found = (await asyncio.to_thread(self._features.read_items, [item_id])).to_pylist()
+        found = (await asyncio.to_thread(self._features.read, ITEMS, [item_id])).to_pylist()
         if not found:
             raise HTTPException(404, f"no item {item_id} in the catalogue")
-        sold = (await asyncio.to_thread(self._features.read_popularity, [item_id])).to_pylist()
+        sold = (await asyncio.to_thread(self._features.read, POPULARITY, [item_id])).to_pylist()
         numbers = sold[0] if sold else {"num_purchases": None, "num_buyers": None}
         return ItemOut(**{name: {**found[0], **numbers}[name] for name in ItemOut.model_fields})
 
@@ -172,13 +173,13 @@ class Gateway:
     def _read_user(self, user_id: str) -> tuple[pa.Table, tuple[str, ...]]:
         """The user's row, generated behaviours beside it, and what could not be read."""
         try:
-            sequence = self._features.read_sequences([user_id])
+            sequence = self._features.read(SEQUENCES, [user_id])
         except Exception:
             logger.exception("the features cannot be read: recommending without")
             nobody = with_generated(SEQUENCE_SCHEMA.empty_table(), GENERATED_SCHEMA.empty_table())
             return nobody, (FEATURES_UNAVAILABLE,)
         try:
-            return with_generated(sequence, self._features.read_generated([user_id])), ()
+            return with_generated(sequence, self._features.read(GENERATED, [user_id])), ()
         except Exception:  # noqa: BLE001 - a recommendation never fails because a part did
             nothing = with_generated(sequence, GENERATED_SCHEMA.empty_table())
             return nothing, (GENERATED_UNAVAILABLE,)
@@ -186,14 +187,14 @@ class Gateway:
     def _described(self, item_ids: list[str]) -> dict[str, dict[str, Any]]:
         """The catalogue's rows of these items; none where it does not answer."""
         try:
-            rows = self._features.read_items(item_ids).to_pylist()
+            rows = self._features.read(ITEMS, item_ids).to_pylist()
         except Exception:
             logger.exception("the catalogue cannot be read: answering without titles")
             return {}
         return {row["item_id"]: row for row in rows}
 
     def _titles(self, item_ids: list[str]) -> dict[str, str]:
-        return {i["item_id"]: i["title"] for i in self._features.read_items(item_ids).to_pylist()}
+        return {i["item_id"]: i["title"] for i in self._features.read(ITEMS, item_ids).to_pylist()}
 
     async def _slate(self, sequence: pa.Table, scene: Scene, k: int) -> Slate:
         try:

@@ -21,6 +21,7 @@ from ray_apps.serving.llm import LlmHandle
 from ray_apps.settings import Settings
 from ray_apps.text_generation.choose import available
 from reaseq.events import EventType, Item
+from reaseq.feature_views import ITEMS, KNOWLEDGE
 from reaseq.knowledge.knowledge_base import KnowledgeAgent, KnowledgeBase, KnowledgeStats
 from reaseq.knowledge.product_agent import ProductAgent
 from reaseq.knowledge.recorded import RecordedAgent
@@ -137,7 +138,7 @@ class KnowledgeFollower:
         counts = bought["item_id"].value_counts().to_pylist()
         best = sorted(counts, key=lambda row: (-row["counts"], row["values"]))
         num = self._settings.knowledge.num_best_sellers
-        return self._store.features.read_items([row["values"] for row in best[:num]])
+        return self._store.features.read(ITEMS, [row["values"] for row in best[:num]])
 
 
 class FeatureKnowledge:
@@ -149,16 +150,16 @@ class FeatureKnowledge:
 
     def read(self, item_ids: list[str]) -> pa.Table:
         """What is known of these items (KNOWLEDGE_SCHEMA)."""
-        return self.features.read_knowledge(item_ids)
+        return self.features.read(KNOWLEDGE, item_ids)
 
     def write(self, rows: pa.Table) -> None:
         """Make knowledge readable."""
-        self.features.write_knowledge(rows)
+        self.features.write(KNOWLEDGE, rows)
         self._unsaved.append(rows)
 
     def flush(self) -> None:
         """Write offline what was written since the last time."""
         if self._unsaved:
             name = f"agents-{uuid.uuid4().hex}"
-            self.features.append_knowledge(pa.concat_tables(self._unsaved), name)
+            self.features.append(KNOWLEDGE, pa.concat_tables(self._unsaved), name)
             self._unsaved = []

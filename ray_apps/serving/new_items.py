@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
+from reaseq.feature_views import ITEMS, KNOWLEDGE
 from reaseq.knowledge.item_knowledge import texts_of
 from reaseq.representations.item_text import item_text
 from reaseq.representations.text_encoder import SentenceEncoder
@@ -55,7 +56,7 @@ class NewItemWatch:
         self._reader.assign(
             {p: progress.next_offset if progress else 0 for p, progress in kept.items()}
         )
-        self._note(self._features.catalogue())
+        self._note(self._features.newest(ITEMS))
 
     def look(self) -> Vectors:
         """Vectors of items that are new, or of which more is known, since the last look."""
@@ -65,7 +66,7 @@ class NewItemWatch:
         asked = [*items, *list(self._unknown)[:MAX_ITEMS_AT_ONCE]]
         if not asked:
             return {}
-        known = texts_of(self._features.read_knowledge(asked))
+        known = texts_of(self._features.read(KNOWLEDGE, asked))
         told = {
             item_id: self._unknown.pop(item_id) for item_id in known if item_id in self._unknown
         }

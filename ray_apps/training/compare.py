@@ -11,6 +11,7 @@ from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
 from reaseq.evaluation.blocks import blocks_of
 from reaseq.evaluation.prequential import PrequentialEvaluation, Quality
+from reaseq.feature_views import GENERATED, ITEMS
 from reaseq.recommendation.recommender import Recommender
 from reaseq.schemas import SEQUENCE_SCHEMA
 from reaseq.sequences.orders import orders_of
@@ -49,7 +50,7 @@ def compare(
     events = EventArchive(home.events).read(end_ms)
     contenders = {}
     features = Features.open(home.features)
-    item_ids = sorted(features.catalogue()["item_id"].to_pylist())
+    item_ids = sorted(features.newest(ITEMS)["item_id"].to_pylist())
     for name, version in (("champion", champion), ("challenger", challenger)):
         recommender = Recommender.load(models.folder_of(version))
         ranker = recommender.ranker
@@ -63,7 +64,7 @@ def compare(
     orders = orders_of(window)
     rows = beside(
         features.training_rows(orders).select(SEQUENCE_SCHEMA.names),
-        features.generated_rows(orders),
+        features.rows_before(GENERATED, orders),
     )
     start = 0
     for block in blocks_of(window, ORDERS_AT_ONCE):

@@ -21,6 +21,7 @@ from ray_apps.settings import Settings
 from ray_apps.training.distributed import OnEpoch, fit_distributed
 from ray_apps.training.fit import GeneratorFitInputs, fit_generator
 from ray_apps.training.training_set import all_items, orders_before
+from reaseq.feature_views import ITEMS
 from reaseq.generator.folder import GeneratorManifest, StoredGenerator
 from reaseq.generator.generator import DiffusionGenerator
 from reaseq.generator.model import DiffusionModel
@@ -57,7 +58,7 @@ def train_generator(
     models = generators(settings)
     version = models.reserve()
     scratch = home.generators / f".training-{version}"
-    vocabulary = all_items(features.catalogue(), events)
+    vocabulary = all_items(features.newest(ITEMS), events)
     inputs = GeneratorFitInputs(
         settings.generator,
         with_targets(learnt, settings.generator.num_generated),

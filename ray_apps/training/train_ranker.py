@@ -19,6 +19,7 @@ from reaseq.candidates.co_occurrence import CoOccurrence
 from reaseq.candidates.nearest import NearestItems
 from reaseq.candidates.popularity import Popularity
 from reaseq.events import EventType
+from reaseq.feature_views import POPULARITY
 from reaseq.ranker.fit import FitState, order_trends, text_by_code
 from reaseq.ranker.folder import ModelManifest, StoredModel, library_versions
 from reaseq.ranker.model import RankerModel
@@ -104,5 +105,5 @@ def _write_popularity(home: Home, events: pa.Table, version: str) -> None:
         }
     )
     features = Features.open(home.features)
-    features.write_popularity(rows)
-    features.append_popularity(rows, version)
+    features.write(POPULARITY, rows)
+    features.append(POPULARITY, rows, version)

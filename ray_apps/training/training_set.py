@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ray_apps.runtime.home import Home
+from reaseq.feature_views import GENERATED, ITEMS, KNOWLEDGE
 from reaseq.knowledge.item_knowledge import texts_of
 from reaseq.ranker.settings import RankerSettings
 from reaseq.representations.item_text import item_text
@@ -56,9 +57,9 @@ def build_training_set(
     """
     features = Features.open(home.features)
     events, orders = orders_before(home, before_ms)
-    rows = beside(features.training_rows(orders), features.generated_rows(orders))
-    known = texts_of(features.knowledge()) if ranker.use_knowledge else {}
-    vocabulary, plain, texts = _items(features.catalogue(), events, known)
+    rows = beside(features.training_rows(orders), features.rows_before(GENERATED, orders))
+    known = texts_of(features.newest(KNOWLEDGE)) if ranker.use_knowledge else {}
+    vocabulary, plain, texts = _items(features.newest(ITEMS), events, known)
     encoder = SentenceEncoder(home.text_vectors, num_threads=NUM_THREADS)
     vectors = encoder.encode([*plain, *texts], progress)
     return TrainingSet(rows, events, vocabulary, vectors[len(plain) :], vectors[: len(plain)])

@@ -147,9 +147,15 @@ def _definitions() -> tuple[list[Any], str]:
     """
     module = importlib.import_module(DEFINITIONS_MODULE)
     kinds = (Entity, FeatureView, FeatureService, DataSource)
-    objects = [o for o in vars(module).values() if isinstance(o, kinds)]
+    values = [v for value in vars(module).values() for v in _flat(value)]
+    objects = [value for value in values if isinstance(value, kinds)]
     protos = [o.to_proto().SerializeToString(deterministic=True) for o in objects]
     return objects, hashlib.sha256(b"\0".join(protos)).hexdigest()
+
+
+def _flat(value: object) -> list[object]:
+    """The elements of a list, or the value itself."""
+    return value if isinstance(value, list) else [value]
 
 
 @contextmanager

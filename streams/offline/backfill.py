@@ -9,10 +9,12 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
 from reaseq.sequences.hashing import hash64
 from reaseq.sequences.state import SequenceState
-from streams.shards.sequence_handler import EventArchive, SequenceStore
+from streams.feature_store.ports import FeatureTables
+from streams.shards.sequence_handler import EventArchive
 
 CHUNK_EVENTS = 20_000
 """Events merged at once; bounds the memory for the versions a merge leaves behind."""
@@ -24,7 +26,7 @@ def partition_of(user_ids: pa.ChunkedArray | pa.Array, num_partitions: int) -> p
 
 
 def backfill(
-    events: pa.Table, store: SequenceStore, archive: EventArchive, max_events: int, part: str
+    events: pa.Table, store: FeatureTables, archive: EventArchive, max_events: int, part: str
 ) -> int:
     """Merge all events (EVENT_SCHEMA) of some users into the features; return the number of users.
 
@@ -37,17 +39,17 @@ def backfill(
     for start in range(0, events.num_rows, CHUNK_EVENTS):
         merged = state.merge(events.slice(start, CHUNK_EVENTS), keep_history=True)
         versions += [merged.history, merged.changed]
-    store.append_sequences(pa.concat_tables(versions), part)
+    store.append(SEQUENCES, pa.concat_tables(versions), part)
     archive.append(events, part)
-    store.write_sequences(_with_stored(state.rows(), events, store, max_events))
+    store.write(SEQUENCES, _with_stored(state.rows(), events, store, max_events))
     return len(state)
 
 
 def _with_stored(
-    rows: pa.Table, events: pa.Table, store: SequenceStore, max_events: int
+    rows: pa.Table, events: pa.Table, store: FeatureTables, max_events: int
 ) -> pa.Table:
     """The rows, those of users the store already knows merged with what it holds."""
-    stored = store.read_sequences(rows["user_id"].to_pylist())
+    stored = store.read(SEQUENCES, rows["user_id"].to_pylist())
     if not stored.num_rows:
         return rows
     met = pc.is_in(events["user_id"], stored["user_id"].combine_chunks())

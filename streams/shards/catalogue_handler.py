@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Protocol
 
 import pyarrow as pa
 
+from reaseq.feature_views import ITEMS
 from reaseq.schemas import ITEM_SCHEMA
+from streams.feature_store.ports import FeatureTables
 from streams.log.ports import Partition
-
-
-class CatalogueStore(Protocol):
-    """Where item descriptions are kept; `streams.feature_store.features.Features` in production."""
-
-    def write_items(self, rows: pa.Table) -> int:
-        """Make items (ITEM_SCHEMA) readable, never letting an older description win."""
-
-    def append_items(self, rows: pa.Table, part: str) -> object:
-        """Add descriptions to the offline store; the same `part` again replaces itself."""
 
 
 class CatalogueHandler:
     """Needs no state of its own: the store's guard keeps the newest description."""
 
-    def __init__(self, store: CatalogueStore) -> None:
+    def __init__(self, store: FeatureTables) -> None:
         self._store = store
         self._pending: list[pa.Table] = []
         self._unsaved: dict[Partition, list[pa.Table]] = defaultdict(list)
@@ -41,10 +32,10 @@ class CatalogueHandler:
         items = newest_descriptions(_concat(self._pending))
         self._pending = []
         if items.num_rows:
-            self._store.write_items(items)
+            self._store.write(ITEMS, items)
 
     def checkpoint(self, partition: Partition, part: str) -> None:
-        self._store.append_items(_concat(self._unsaved.pop(partition, [])), part)
+        self._store.append(ITEMS, _concat(self._unsaved.pop(partition, [])), part)
 
 
 def _concat(tables: list[pa.Table]) -> pa.Table:

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from reaseq.feature_views import GENERATED, SEQUENCES
+from streams.feature_store.ports import FeatureTables
 from streams.shards.follower import Followed
 from streams.shards.positions import Position
-
-
-class BehaviourFeatures(Protocol):
-    """Where sequences and generated behaviours are read; `Features` in production."""
-
-    def read_sequences(self, user_ids: list[str]) -> pa.Table:
-        """The sequences of those users that have one (SEQUENCE_SCHEMA)."""
-
-    def read_generated(self, user_ids: list[str]) -> pa.Table:
-        """The generated behaviours of those users that have any (GENERATED_SCHEMA)."""
 
 
 class Due(NamedTuple):
@@ -42,7 +34,7 @@ class ChangedUsers:
     generated behaviours rest on. The rule needs no memory, so a restart forgets nothing.
     """
 
-    def __init__(self, features: BehaviourFeatures, min_new_events: int) -> None:
+    def __init__(self, features: FeatureTables, min_new_events: int) -> None:
         self._features = features
         self._min_new_events = min_new_events
         self._waiting: dict[str, _Waiting] = {}
@@ -72,7 +64,7 @@ class ChangedUsers:
     def due(self, max_users: int) -> Due:
         """At most `max_users` who are due; those looked at no longer wait."""
         users = list(self._waiting)[:max_users]
-        sequences = self._features.read_sequences(users)
+        sequences = self._features.read(SEQUENCES, users)
         awaited_ms = [
             self._waiting[user_id].newest_event_time_ms
             for user_id in sequences["user_id"].to_pylist()
@@ -91,7 +83,7 @@ class ChangedUsers:
 
     def _num_new(self, sequences: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         """Events of each sequence that its user's generated behaviours do not rest on."""
-        generated = self._features.read_generated(sequences["user_id"].to_pylist())
+        generated = self._features.read(GENERATED, sequences["user_id"].to_pylist())
         known_ms = dict(
             zip(
                 generated["user_id"].to_pylist(),

@@ -12,23 +12,12 @@ from typing import Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import SEQUENCE_SCHEMA
 from reaseq.sequences.rows import aligned
 from reaseq.sequences.state import SequenceState
+from streams.feature_store.ports import FeatureTables
 from streams.log.ports import Partition
-
-
-class SequenceStore(Protocol):
-    """Where user sequences are kept; `streams.feature_store.features.Features` in production."""
-
-    def read_sequences(self, user_ids: list[str]) -> pa.Table:
-        """The sequences of those users that have one (SEQUENCE_SCHEMA)."""
-
-    def write_sequences(self, rows: pa.Table) -> int:
-        """Make rows readable online, never letting an older version replace a newer one."""
-
-    def append_sequences(self, snapshots: pa.Table, part: str) -> object:
-        """Add versions to the offline store; the same `part` again replaces itself."""
 
 
 class EventArchive(Protocol):
@@ -49,7 +38,7 @@ class SequenceHandler:
     """Keeps the sequences of a shard's partitions; the plain object inside a Ray Data actor."""
 
     def __init__(
-        self, store: SequenceStore, archive: EventArchive, journal: Journal, max_events: int
+        self, store: FeatureTables, archive: EventArchive, journal: Journal, max_events: int
     ) -> None:
         self._store = store
         self._archive = archive
@@ -70,7 +59,7 @@ class SequenceHandler:
         state = self._states[partition]
         newcomers = state.unknown(pc.unique(table["user_id"]).to_pylist())
         if newcomers:
-            rows = aligned(self._store.read_sequences(newcomers), newcomers)
+            rows = aligned(self._store.read(SEQUENCES, newcomers), newcomers)
             self._journal.note(partition, rows)
             state.load(rows)
         merged = state.merge(table, keep_history=True)
@@ -83,10 +72,10 @@ class SequenceHandler:
         rows = pa.concat_tables(self._changed, promote_options="none")
         self._changed = []
         if rows.num_rows:
-            self._store.write_sequences(rows)
+            self._store.write(SEQUENCES, rows)
 
     def checkpoint(self, partition: Partition, part: str) -> pa.Table:
-        self._store.append_sequences(_concat(self._versions.pop(partition, [])), part)
+        self._store.append(SEQUENCES, _concat(self._versions.pop(partition, [])), part)
         self._archive.append(pa.concat_tables(self._events.pop(partition, [])), part)
         return self._states[partition].rows()
 

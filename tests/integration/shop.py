@@ -26,6 +26,7 @@ from ray_apps.training.retrain import retrain
 from ray_apps.training.train_generator import train_generator
 from reaseq.datasets.event_log import EventLog
 from reaseq.datasets.online_retail import read_online_retail
+from reaseq.feature_views import ITEMS
 from reaseq.knowledge.settings import KnowledgeSettings
 from streams.feature_store.features import Features
 from streams.log.codec import item_codec
@@ -95,7 +96,7 @@ def open_shop(settings: Settings) -> Iterator[Shop]:
             writer.close()
             backfill_events(settings, file)
             features = Features.open(Home(settings.home).features)
-            wait_until(lambda: features.catalogue().num_rows == data.items.num_rows)
+            wait_until(lambda: features.newest(ITEMS).num_rows == data.items.num_rows)
             version = train_generator(settings).version
             generators(settings).promote(version)
             generate_for_all(settings, version, lambda done, total: None)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from ray_apps.runtime.home import Home
+from reaseq.feature_views import GENERATED, ITEMS, SEQUENCES
 from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
 from streams.feature_store.features import Features
 from streams.offline.events import EventArchive
@@ -43,7 +44,7 @@ def test_generated_behaviours_are_served_with_what_they_rest_on(shop: Shop) -> N
     row = generated_for(shop, shop.user_id)
     assert row is not None
     features = Features.open(Home(shop.settings.home).features)
-    logged = features.read_sequences([shop.user_id])["item_ids"][0].as_py()
+    logged = features.read(SEQUENCES, [shop.user_id])["item_ids"][0].as_py()
     items = row["items"]
     assert isinstance(items, list)
     assert items
@@ -58,12 +59,12 @@ def test_generated_behaviours_never_reach_log_or_sequences(shop: Shop) -> None:
     events = EventArchive(home.events).read()
     assert events.schema.names == EVENT_SCHEMA.names
     features = Features.open(home.features)
-    users = features.users()
-    assert features.read_generated(users).num_rows > 0
+    users = features.keys(SEQUENCES)
+    assert features.read(GENERATED, users).num_rows > 0
     logged = {}
     for event in events.select(["user_id", "item_id"]).to_pylist():
         logged.setdefault(event["user_id"], set()).add(event["item_id"])
-    rows = features.read_sequences(users)
+    rows = features.read(SEQUENCES, users)
     assert rows.schema.names == SEQUENCE_SCHEMA.names
     for row in rows.select(["user_id", "item_ids"]).to_pylist():
         assert set(row["item_ids"]) <= logged[row["user_id"]]
@@ -113,8 +114,8 @@ def test_best_sellers_are_known_with_provenance(shop: Shop) -> None:
 def test_a_new_item_is_found_out_about_and_shown(shop: Shop) -> None:
     """From the topic to a card and to the slate of somebody who has its like."""
     features = Features.open(Home(shop.settings.home).features)
-    bought = features.read_sequences([shop.user_id])["item_ids"][0].as_py()[-1]
-    title = features.read_items([bought])["title"][0].as_py()
+    bought = features.read(SEQUENCES, [shop.user_id])["item_ids"][0].as_py()[-1]
+    title = features.read(ITEMS, [bought])["title"][0].as_py()
     item_id = f"new-{uuid.uuid4().hex[:8]}"
     shop.send_item(item_id, title + " IN NEW COLOURS")
     wait_until(lambda: knowledge_of(shop, item_id) is not None)

@@ -14,6 +14,7 @@ from ray_apps.jobs.stream import StreamJob
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
 from ray_apps.system import Infrastructure, streaming
+from reaseq.feature_views import ITEMS, SEQUENCES
 from reaseq.schemas import EVENT_SCHEMA, ITEM_SCHEMA
 from reaseq.sequences.oracle import mismatched_users, newest_distinct_events
 from streams.feature_store.features import Features
@@ -56,7 +57,7 @@ def wait_for(settings: Settings, events: pa.Table, timeout_s: float = 180) -> li
     oracle = newest_distinct_events(events, settings.stream.max_sequence_events)
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
-        different = mismatched_users(features.read_sequences(sorted(oracle)), oracle)
+        different = mismatched_users(features.read(SEQUENCES, sorted(oracle)), oracle)
         if not different:
             return []
         time.sleep(0.1)
@@ -108,9 +109,9 @@ def test_a_stopped_stream_goes_on_with_another_number_of_shards(settings: Settin
     assert wait_for(settings, pa.concat_tables([first, second])) == []
     features = Features.open(Home(settings.home).features)
     deadline = time.monotonic() + 60
-    while not features.read_items(["i1"]).num_rows and time.monotonic() < deadline:
+    while not features.read(ITEMS, ["i1"]).num_rows and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert features.read_items(["i1"])["title"].to_pylist() == ["A mug"]
+    assert features.read(ITEMS, ["i1"])["title"].to_pylist() == ["A mug"]
     job.stop()
     job.check()
 

@@ -17,6 +17,7 @@ import pytest
 from feast import FeatureStore
 from feast.data_source import PushMode
 
+from reaseq.feature_views import ITEMS, POPULARITY, SEQUENCES
 from reaseq.schemas import (
     ITEM_SCHEMA,
     ORDER_SCHEMA,
@@ -82,17 +83,17 @@ def test_sequences_come_back_as_written(features: Features) -> None:
     rows = pa.concat_tables(
         [sequence("anna", NOW_MS, num_events=100), sequence("boris", NOW_MS, num_events=0)]
     )
-    assert features.write_sequences(rows) == 2
-    assert features.read_sequences(["anna", "boris"]).equals(rows)
+    assert features.write(SEQUENCES, rows) == 2
+    assert features.read(SEQUENCES, ["anna", "boris"]).equals(rows)
 
 
 def test_unknown_users_are_left_out(features: Features) -> None:
     """A user without a sequence is not in the answer, and a user asked twice is there once."""
-    features.write_sequences(sequence("anna", NOW_MS))
-    found = features.read_sequences(["nobody", "anna", "anna"])
+    features.write(SEQUENCES, sequence("anna", NOW_MS))
+    found = features.read(SEQUENCES, ["nobody", "anna", "anna"])
     assert found["user_id"].to_pylist() == ["anna"]
-    assert features.read_sequences(["nobody"]).equals(SEQUENCE_SCHEMA.empty_table())
-    assert features.read_sequences([]).equals(SEQUENCE_SCHEMA.empty_table())
+    assert features.read(SEQUENCES, ["nobody"]).equals(SEQUENCE_SCHEMA.empty_table())
+    assert features.read(SEQUENCES, []).equals(SEQUENCE_SCHEMA.empty_table())
 
 
 @pytest.mark.parametrize(
@@ -111,17 +112,17 @@ def test_a_row_never_goes_back(
 ) -> None:
     """Only a row whose (event time, revision) is at least the stored one is written."""
     stored, written = sequence("anna", NOW_MS, 5), sequence("anna", newest_ms, revision)
-    features.write_sequences(stored)
-    assert features.write_sequences(written) == is_accepted
+    features.write(SEQUENCES, stored)
+    assert features.write(SEQUENCES, written) == is_accepted
     assert features.num_refused == (not is_accepted)
-    assert features.read_sequences(["anna"]).equals(written if is_accepted else stored)
+    assert features.read(SEQUENCES, ["anna"]).equals(written if is_accepted else stored)
 
 
 def test_one_batch_counts_as_its_rows_one_by_one(features: Features) -> None:
     """A user twice in a batch ends with the newer row, wherever it stands."""
     newer, older = sequence("anna", NOW_MS, 2), sequence("anna", NOW_MS, 1)
-    assert features.write_sequences(pa.concat_tables([newer, older])) == 1
-    assert features.read_sequences(["anna"]).equals(newer)
+    assert features.write(SEQUENCES, pa.concat_tables([newer, older])) == 1
+    assert features.read(SEQUENCES, ["anna"]).equals(newer)
 
 
 def test_a_batch_may_exceed_the_variables_of_a_statement(features: Features) -> None:
@@ -130,20 +131,20 @@ def test_a_batch_may_exceed_the_variables_of_a_statement(features: Features) -> 
     users = pa.array([f"user-{i}" for i in range(count)])
     one = sequence("anyone", NOW_MS, num_events=1)
     rows = one.take(pa.array([0] * count)).set_column(0, SEQUENCE_SCHEMA.field(0), users)
-    assert features.write_sequences(rows) == count
-    assert features.read_sequences(users.to_pylist()).num_rows == count
+    assert features.write(SEQUENCES, rows) == count
+    assert features.read(SEQUENCES, users.to_pylist()).num_rows == count
 
 
 def test_feasts_own_way_in_is_guarded(features: Features) -> None:
     """A row written through Feast carries its revision in the created timestamp."""
-    features.write_sequences(sequence("anna", NOW_MS, 5))
+    features.write(SEQUENCES, sequence("anna", NOW_MS, 5))
     store = FeatureStore(repo_path=str(features.home))
     for revision in (6, 4):
         frame = sequence("anna", NOW_MS, revision).to_pandas()
         frame["event_timestamp"] = pd.to_datetime(NOW_MS, unit="ms", utc=True)
         frame["created"] = frame["event_timestamp"] + pd.Timedelta(revision, "us")
         store.write_to_online_store("user_sequence", df=frame)
-    assert features.read_sequences(["anna"])["revision"].to_pylist() == [6]
+    assert features.read(SEQUENCES, ["anna"])["revision"].to_pylist() == [6]
 
 
 def test_threads_share_one_store(features: Features) -> None:
@@ -153,8 +154,8 @@ def test_threads_share_one_store(features: Features) -> None:
     def work(first: int) -> None:
         try:
             for revision in range(first, 80, 4):
-                features.write_sequences(sequence("anna", NOW_MS, revision))
-                features.read_sequences(["anna"])
+                features.write(SEQUENCES, sequence("anna", NOW_MS, revision))
+                features.read(SEQUENCES, ["anna"])
         except BaseException as error:
             failures.append(error)
             raise
@@ -165,18 +166,19 @@ def test_threads_share_one_store(features: Features) -> None:
     for thread in threads:
         thread.join()
     assert not failures
-    assert features.read_sequences(["anna"]).equals(sequence("anna", NOW_MS, 79))
+    assert features.read(SEQUENCES, ["anna"]).equals(sequence("anna", NOW_MS, 79))
 
 
 WRITER = """
 import sys
 import numpy as np
 import pyarrow as pa
+from reaseq.feature_views import SEQUENCES
 from streams.feature_store.features import Features
 
 home, seed = sys.argv[1], int(sys.argv[2])
 features = Features.open(home)
-rows = features.read_sequences(["seed"])
+rows = features.read(SEQUENCES, ["seed"])
 print("ready", flush=True)
 sys.stdin.readline()
 revisions = np.random.default_rng(seed).permutation(100) * 2 + seed
@@ -185,14 +187,14 @@ for revision in revisions:
     batch = rows.take([0] * 50)
     batch = batch.set_column(0, "user_id", pa.array([f"user-{i}" for i in range(50)]))
     batch = batch.set_column(7, "revision", pa.array([revision] * 50))
-    accepted += features.write_sequences(batch)
+    accepted += features.write(SEQUENCES, batch)
 print(accepted, features.num_refused, flush=True)
 """
 
 
 def test_two_processes_write_the_same_users(features: Features, online: dict[str, Any]) -> None:
     """Two processes write 50 users in shuffled order; all end at the highest revision of both."""
-    features.write_sequences(sequence("seed", NOW_MS))
+    features.write(SEQUENCES, sequence("seed", NOW_MS))
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     writers = [
         subprocess.Popen(
@@ -215,7 +217,7 @@ def test_two_processes_write_the_same_users(features: Features, online: dict[str
         writer.stdin.flush()
     highest = dict.fromkeys(users, -1)
     while any(writer.poll() is None for writer in writers):
-        found = features.read_sequences(users)
+        found = features.read(SEQUENCES, users)
         seen = dict(zip(found["user_id"].to_pylist(), found["revision"].to_pylist(), strict=True))
         if online["online"] == "sqlite":
             assert len(set(seen.values())) <= 1, "a batch is visible whole or not at all"
@@ -224,7 +226,7 @@ def test_two_processes_write_the_same_users(features: Features, online: dict[str
     for writer in writers:
         outputs.append(writer.communicate()[0].split())
         assert writer.returncode == 0
-    assert set(features.read_sequences(users)["revision"].to_pylist()) == {199}
+    assert set(features.read(SEQUENCES, users)["revision"].to_pylist()) == {199}
     assert all(int(accepted) + int(refused) == 5000 for accepted, refused in outputs)
 
 
@@ -232,24 +234,24 @@ def test_items_and_popularity_keep_the_newest(features: Features) -> None:
     """Descriptions and counts come back, absent prices too, and an older one is refused."""
     item = {"item_id": "i", "title": "Tea", "price": None, "description": "green"}
     rows = pa.Table.from_pylist([item | {"event_time_ms": NOW_MS}], ITEM_SCHEMA)
-    assert features.write_items(rows) == 1
+    assert features.write(ITEMS, rows) == 1
     older = pa.Table.from_pylist([item | {"title": "Te", "event_time_ms": NOW_MS - 1}], ITEM_SCHEMA)
-    assert features.write_items(older) == 0
-    assert features.read_items(["i", "j"]).equals(rows)
+    assert features.write(ITEMS, older) == 0
+    assert features.read(ITEMS, ["i", "j"]).equals(rows)
     counts = {"item_id": "i", "num_purchases": 3, "num_buyers": 2, "event_time_ms": NOW_MS}
     popularity = pa.Table.from_pylist([counts], POPULARITY_SCHEMA)
-    assert features.write_popularity(popularity) == 1
-    assert features.read_popularity(["i"]).equals(popularity)
-    assert features.append_items(rows, "a").parent != features.append_popularity(popularity, "a")
+    assert features.write(POPULARITY, popularity) == 1
+    assert features.read(POPULARITY, ["i"]).equals(popularity)
+    assert features.append(ITEMS, rows, "a").parent != features.append(POPULARITY, popularity, "a")
 
 
 def test_rows_that_do_not_fit_are_named(features: Features) -> None:
     """A missing column or a null that must not be is an error that says which."""
     with pytest.raises(ValueError, match="revision"):
-        features.write_sequences(sequence("anna", NOW_MS).drop_columns(["revision"]))
+        features.write(SEQUENCES, sequence("anna", NOW_MS).drop_columns(["revision"]))
     nameless = pa.table({"item_id": ["i"], "title": [None], "price": [1.0], "description": ["d"]})
     with pytest.raises(ValueError, match="title must not hold a null"):
-        features.write_items(nameless.append_column("event_time_ms", pa.array([NOW_MS])))
+        features.write(ITEMS, nameless.append_column("event_time_ms", pa.array([NOW_MS])))
 
 
 # Offline
@@ -257,13 +259,13 @@ def test_rows_that_do_not_fit_are_named(features: Features) -> None:
 
 def test_a_push_reaches_both_sides(features: Features) -> None:
     """Feast's push source writes online through the guard and appends a part offline."""
-    features.append_sequences(sequence("anna", NOW_MS, 1), "first")
+    features.append(SEQUENCES, sequence("anna", NOW_MS, 1), "first")
     frame = sequence("anna", NOW_MS, 2).to_pandas()
     frame["event_timestamp"] = pd.to_datetime(NOW_MS, unit="ms", utc=True)
     frame["created"] = frame["event_timestamp"] + pd.Timedelta(2, "us")
     store = FeatureStore(repo_path=str(features.home))
     store.push("user_sequence_push", frame, to=PushMode.ONLINE_AND_OFFLINE)
-    assert features.read_sequences(["anna"])["revision"].to_pylist() == [2]
+    assert features.read(SEQUENCES, ["anna"])["revision"].to_pylist() == [2]
     rows = features.training_rows(labels(("anna", NOW_MS + 1)))
     assert rows["revision"].to_pylist() == [2]
 
@@ -278,9 +280,9 @@ def test_training_rows_see_only_the_past(features: Features, time_zone: None) ->
         "after": sequence("anna", NOW_MS + 1, 4),
         "boris": sequence("boris", NOW_MS + 5, 1),
     }
-    features.append_sequences(pa.concat_tables([snapshots["late"], snapshots["old"]]), "a")
-    features.append_sequences(pa.concat_tables([snapshots["before"], snapshots["after"]]), "b")
-    features.append_sequences(snapshots["boris"], "c")
+    features.append(SEQUENCES, pa.concat_tables([snapshots["late"], snapshots["old"]]), "a")
+    features.append(SEQUENCES, pa.concat_tables([snapshots["before"], snapshots["after"]]), "b")
+    features.append(SEQUENCES, snapshots["boris"], "c")
     asked = labels(
         ("anna", NOW_MS + 1),
         ("anna", NOW_MS),
@@ -309,9 +311,9 @@ def test_training_rows_see_only_the_past(features: Features, time_zone: None) ->
 def test_a_replayed_part_changes_nothing(features: Features) -> None:
     """The same part written twice gives the same training rows."""
     asked = labels(("anna", NOW_MS + 1))
-    features.append_sequences(sequence("anna", NOW_MS), "shard-0-000")
+    features.append(SEQUENCES, sequence("anna", NOW_MS), "shard-0-000")
     once = features.training_rows(asked)
-    features.append_sequences(sequence("anna", NOW_MS), "shard-0-000")
+    features.append(SEQUENCES, sequence("anna", NOW_MS), "shard-0-000")
     assert features.training_rows(asked).equals(once)
 
 
@@ -330,5 +332,5 @@ def test_a_home_is_applied_once(tmp_path: Path, online: dict[str, Any]) -> None:
         Features.open(tmp_path)
     assert Features.apply(tmp_path, **online)
     assert not Features.apply(tmp_path, **online)
-    Features.open(tmp_path).write_sequences(sequence("anna", NOW_MS))
-    assert Features.open(tmp_path).read_sequences(["anna"]).num_rows == 1
+    Features.open(tmp_path).write(SEQUENCES, sequence("anna", NOW_MS))
+    assert Features.open(tmp_path).read(SEQUENCES, ["anna"]).num_rows == 1

@@ -16,6 +16,7 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 from pydantic import SecretStr
 
+from reaseq.feature_views import ITEMS
 from reaseq.schemas import ITEM_SCHEMA
 from streams.feature_store.features import Features
 from streams.feature_store.guard import OnlineStoreError
@@ -41,7 +42,7 @@ def test_feasts_own_store_reads_what_we_write(home: Path, redis: Any, redis_url:
     """Feast's class, unchanged, finds each value and the event time to the millisecond."""
     from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
 
-    Features.open(home).write_items(item("Tea", NOW_MS))
+    Features.open(home).write(ITEMS, item("Tea", NOW_MS))
     store = FeatureStore(repo_path=str(home))
     config, own = store.config, RedisOnlineStore()
     own._client = redis
@@ -75,10 +76,10 @@ def test_orders_are_exact() -> None:
 def test_a_removed_view_leaves_no_guard(home: Path, redis: Any) -> None:
     """Where Feast removed the row, an older one may come again."""
     features = Features.open(home)
-    features.write_items(item("Tea", NOW_MS))
+    features.write(ITEMS, item("Tea", NOW_MS))
     (key,) = redis.keys("*")
     redis.hdel(key, "_ts:item_catalogue")
-    assert features.write_items(item("Te", NOW_MS - 1)) == 1
+    assert features.write(ITEMS, item("Te", NOW_MS - 1)) == 1
 
 
 def test_a_restart_of_redis_is_survived(
@@ -91,18 +92,18 @@ def test_a_restart_of_redis_is_survived(
     with start_redis(folder, port) as url:
         Features.apply(tmp_path, "redis", SecretStr(url))
         features = Features.open(tmp_path)
-        assert features.write_items(item("Tea", NOW_MS)) == 1
+        assert features.write(ITEMS, item("Tea", NOW_MS)) == 1
     started = time.monotonic()
     for use in (
-        lambda: features.write_items(item("T", NOW_MS)),
-        lambda: features.read_items(["i"]),
+        lambda: features.write(ITEMS, item("T", NOW_MS)),
+        lambda: features.read(ITEMS, ["i"]),
     ):
         with pytest.raises(OnlineStoreError, match=rf"127.0.0.1:{port} .*features\.redis_url"):
             use()
     assert time.monotonic() - started < 10
     with start_redis(folder, port):
-        assert features.write_items(item("Tea", NOW_MS)) == 1
-        assert features.read_items(["i"]).num_rows == 1
+        assert features.write(ITEMS, item("Tea", NOW_MS)) == 1
+        assert features.read(ITEMS, ["i"]).num_rows == 1
 
 
 def test_a_redis_that_does_not_answer_is_named(tmp_path: Path, redis_url: str) -> None:
@@ -130,12 +131,12 @@ def test_the_password_is_in_one_file_for_its_owner(home: Path) -> None:
     assert holders[0].stat().st_mode & 0o777 == 0o600
     Features.apply(home, "sqlite")
     assert not holders[0].exists()
-    assert Features.open(home).read_items(["i"]).num_rows == 0
+    assert Features.open(home).read(ITEMS, ["i"]).num_rows == 0
 
 
 def test_a_moved_redis_is_followed(home: Path, redis_url: str) -> None:
     """Applying with another address is a change, and the next to open goes there."""
-    Features.open(home).write_items(item("Tea", NOW_MS))
+    Features.open(home).write(ITEMS, item("Tea", NOW_MS))
     assert Features.apply(home, "redis", SecretStr(redis_url[:-1] + "1"))
-    assert Features.open(home).read_items(["i"]).num_rows == 0
+    assert Features.open(home).read(ITEMS, ["i"]).num_rows == 0
     assert not Features.apply(home, "redis", SecretStr(redis_url[:-1] + "1"))

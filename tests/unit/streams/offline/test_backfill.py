@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reaseq.events import EventType
+from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
 from reaseq.sequences.oracle import mismatched_users, newest_distinct_events
 from streams.log.codec import event_codec
@@ -91,13 +92,17 @@ class Stage:
         shard.checkpoint()
 
     def mismatches(self, events: pa.Table) -> list[str]:
-        rows = pa.Table.from_pylist(list(self.store.online.values()), schema=SEQUENCE_SCHEMA)
+        rows = pa.Table.from_pylist(
+            list(self.store.online[SEQUENCES.name].values()), schema=SEQUENCE_SCHEMA
+        )
         return mismatched_users(rows, newest_distinct_events(events, MAX_EVENTS))
 
     def versions(self) -> list[tuple[Any, ...]]:
         """All offline rows, in an order of their own."""
         names = ("user_id", "newest_event_time_ms", "revision")
-        rows = [row for part in self.store.offline.values() for row in part.to_pylist()]
+        rows = [
+            row for part in self.store.offline[SEQUENCES.name].values() for row in part.to_pylist()
+        ]
         return sorted((*(row[n] for n in names), tuple(row["event_keys"])) for row in rows)
 
 
@@ -130,10 +135,12 @@ def test_a_backfill_keeps_what_the_store_holds(
     """History put beneath what a stopped stream wrote, for known and new users: one batch."""
     stage = make_stage()
     stage.stream(streamed)
-    before = {user: row["revision"] for user, row in stage.store.online.items()}
+    before = {user: row["revision"] for user, row in stage.store.online[SEQUENCES.name].items()}
     stage.backfill(history, num_partitions)
     assert stage.mismatches(pa.concat_tables([streamed, history])) == []
-    assert all(stage.store.online[user]["revision"] >= before[user] for user in before)
+    assert all(
+        stage.store.online[SEQUENCES.name][user]["revision"] >= before[user] for user in before
+    )
 
 
 @given(events=event_tables, num_partitions=st.integers(1, 5))
@@ -161,7 +168,7 @@ def test_offline_history_holds_no_event_of_its_future(
     stage = make_stage()
     stage.backfill(events, num_partitions)
     newest: dict[tuple[str, int], Any] = {}
-    for part in stage.store.offline.values():
+    for part in stage.store.offline[SEQUENCES.name].values():
         for row in part.to_pylist():
             key = (row["user_id"], row["newest_event_time_ms"])
             newest[key] = max(newest.get(key, row), row, key=lambda r: r["revision"])
@@ -199,7 +206,11 @@ def test_more_events_than_are_merged_at_once_are_one_batch_too(make_stage: Any) 
     newest = {version[:2] for version in stage.versions()}
     pairs = zip(events["user_id"].to_pylist(), events["event_time_ms"].to_pylist(), strict=True)
     assert newest == set(pairs)
-    assert {row["revision"] for row in stage.store.online.values()} <= {5714, 5715, 5716}
+    assert {row["revision"] for row in stage.store.online[SEQUENCES.name].values()} <= {
+        5714,
+        5715,
+        5716,
+    }
 
 
 @given(

@@ -6,7 +6,9 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reaseq.feature_views import ITEMS
 from reaseq.schemas import ITEM_SCHEMA
+from streams.feature_store.memory import MemoryFeatures
 from streams.log.ports import Partition
 from streams.shards.catalogue_handler import CatalogueHandler, newest_descriptions
 
@@ -24,24 +26,10 @@ def items(*rows: tuple[str, int, str]) -> pa.Table:
     return pa.Table.from_pylist([dict(zip(names, row, strict=True)) for row in rows], ITEM_SCHEMA)
 
 
-class MemoryCatalogue:
-    """Online items by id with the guard of the real store, offline parts by name."""
-
-    def __init__(self) -> None:
-        self.online: dict[str, tuple[int, str]] = {}
-        self.offline: dict[str, pa.Table] = {}
-        self.num_writes = 0
-
-    def write_items(self, rows: pa.Table) -> int:
-        self.num_writes += 1
-        for row in rows.to_pylist():
-            held = self.online.get(row["item_id"], (-1, ""))
-            if row["event_time_ms"] >= held[0]:
-                self.online[row["item_id"]] = (row["event_time_ms"], row["title"])
-        return int(rows.num_rows)
-
-    def append_items(self, rows: pa.Table, part: str) -> None:
-        self.offline[part] = rows
+def online(store: MemoryFeatures) -> dict[str, tuple[int, str]]:
+    """What the catalogue shows: time and title by item."""
+    rows = store.online[ITEMS.name]
+    return {item: (row["event_time_ms"], row["title"]) for item, row in rows.items()}
 
 
 @given(rows=descriptions)
@@ -61,19 +49,19 @@ def test_steps_of_any_size_end_in_the_same_catalogue(
     rows: list[tuple[str, int, str]], cut: int
 ) -> None:
     """Cut in two steps, repeated after a crash, the store holds what one step gives."""
-    store = MemoryCatalogue()
+    store = MemoryFeatures()
     handler = CatalogueHandler(store)
     handler.restore(PARTITION, None)
     for step in (rows[:cut], rows[cut:], rows):
         assert handler.apply(PARTITION, items(*step)) == len(step)
         handler.write()
     expected = {item: (time, title) for item, time, title in sorted(rows, key=lambda r: r[1])}
-    assert store.online == expected
+    assert online(store) == expected
 
 
 def test_nothing_is_written_for_nothing() -> None:
     """A step of only bad records leaves the store alone, and a description is written once."""
-    store = MemoryCatalogue()
+    store = MemoryFeatures()
     handler = CatalogueHandler(store)
     handler.apply(PARTITION, items())
     handler.write()
@@ -87,14 +75,14 @@ def test_nothing_is_written_for_nothing() -> None:
 
 def test_a_checkpoint_keeps_every_description_of_its_own_partition_offline() -> None:
     """Offline is history: all versions, once, under the part's name."""
-    store = MemoryCatalogue()
+    store = MemoryFeatures()
     handler = CatalogueHandler(store)
     handler.apply(PARTITION, items(("mug", 2, "new"), ("mug", 1, "old")))
     handler.apply(OTHER, items(("jar", 1, "jar")))
     handler.write()
     handler.checkpoint(PARTITION, "p0")
     handler.checkpoint(OTHER, "p1")
-    assert store.offline["p0"]["title"].to_pylist() == ["new", "old"]
-    assert store.offline["p1"]["title"].to_pylist() == ["jar"]
+    assert store.offline[ITEMS.name]["p0"]["title"].to_pylist() == ["new", "old"]
+    assert store.offline[ITEMS.name]["p1"]["title"].to_pylist() == ["jar"]
     handler.checkpoint(PARTITION, "p2")
-    assert store.offline["p2"].equals(ITEM_SCHEMA.empty_table())
+    assert store.offline[ITEMS.name]["p2"].equals(ITEM_SCHEMA.empty_table())

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pyarrow as pa
 
+from reaseq.feature_views import SEQUENCES, ViewSpec
 from reaseq.schemas import EVENT_SCHEMA, GENERATED_SCHEMA, SEQUENCE_SCHEMA
+from streams.feature_store.memory import MemoryFeatures
 from streams.log.ports import Partition
 from streams.shards.changed_users import ChangedUsers
 from streams.shards.follower import Followed
@@ -13,14 +15,18 @@ from streams.shards.positions import Position
 P1 = Partition("events", 1)
 
 
-class FakeFeatures:
+class FakeFeatures(MemoryFeatures):
     """Sequences by user as event times, generated rows by user as what they rest on."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.times: dict[str, list[int]] = {}
         self.generated: dict[str, int] = {}
 
-    def read_sequences(self, user_ids: list[str]) -> pa.Table:
+    def read(self, view: ViewSpec, ids: list[str]) -> pa.Table:
+        return self._sequences(ids) if view is SEQUENCES else self._generated(ids)
+
+    def _sequences(self, user_ids: list[str]) -> pa.Table:
         rows = [
             {
                 "user_id": user,
@@ -37,7 +43,7 @@ class FakeFeatures:
         ]
         return pa.Table.from_pylist(rows, schema=SEQUENCE_SCHEMA)
 
-    def read_generated(self, user_ids: list[str]) -> pa.Table:
+    def _generated(self, user_ids: list[str]) -> pa.Table:
         rows = [
             {
                 "user_id": user,

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
 from reaseq.sequences.oracle import mismatched_users, newest_distinct_events
 from streams.log.codec import event_codec
@@ -77,7 +78,9 @@ class Stage:
             writer.send("events", value, row["user_id"].encode())
 
     def mismatches(self, events: pa.Table) -> list[str]:
-        rows = pa.Table.from_pylist(list(self.store.online.values()), schema=SEQUENCE_SCHEMA)
+        rows = pa.Table.from_pylist(
+            list(self.store.online[SEQUENCES.name].values()), schema=SEQUENCE_SCHEMA
+        )
         return mismatched_users(rows, newest_distinct_events(events, MAX_EVENTS))
 
 
@@ -115,7 +118,7 @@ def test_crashes_at_random_moments_leave_no_trace(stage: Stage, seed: int) -> No
 
 def versions(store: Any) -> list[tuple[object, ...]]:
     """All offline rows: user, newest time, revision and the events."""
-    rows = [row for part in store.offline.values() for row in part.to_pylist()]
+    rows = [row for part in store.offline[SEQUENCES.name].values() for row in part.to_pylist()]
     names = ("user_id", "newest_event_time_ms", "revision")
     return sorted((*(row[name] for name in names), tuple(row["event_keys"])) for row in rows)
 

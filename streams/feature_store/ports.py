@@ -1,0 +1,32 @@
+"""The feature store as those see it who read and write features: one port for every view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import pyarrow as pa
+
+from reaseq.feature_views import ViewSpec
+
+
+class FeatureTables(Protocol):
+    """Rows of feature views; `Features` in production, `MemoryFeatures` in tests."""
+
+    def read(self, view: ViewSpec, ids: Sequence[str]) -> pa.Table:
+        """The rows of those users or items that have one online, each once."""
+
+    def write(self, view: ViewSpec, rows: pa.Table) -> int:
+        """Make rows readable online; an older version never replaces a newer one.
+
+        Returns how many were accepted. Raises ValueError for a column missing or mistyped.
+        """
+
+    def append(self, view: ViewSpec, rows: pa.Table, part: str) -> None:
+        """Add versions of rows offline; the same `part` again replaces itself."""
+
+    def newest(self, view: ViewSpec) -> pa.Table:
+        """The newest offline row of each key."""
+
+    def keys(self, view: ViewSpec) -> list[str]:
+        """Every user or item that has an offline row."""
