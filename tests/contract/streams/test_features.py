@@ -242,7 +242,10 @@ def test_items_and_popularity_keep_the_newest(features: Features) -> None:
     popularity = pa.Table.from_pylist([counts], POPULARITY_SCHEMA)
     assert features.write(POPULARITY, popularity) == 1
     assert features.read(POPULARITY, ["i"]).equals(popularity)
-    assert features.append(ITEMS, rows, "a").parent != features.append(POPULARITY, popularity, "a")
+    features.append(ITEMS, rows, "a")
+    features.append(POPULARITY, popularity, "a")
+    assert features.newest(ITEMS).equals(rows)
+    assert features.newest(POPULARITY).equals(popularity)
 
 
 def test_rows_that_do_not_fit_are_named(features: Features) -> None:
