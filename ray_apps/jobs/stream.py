@@ -7,15 +7,16 @@ checkpoint. The work itself is `streams.shards.shard.Shard`, which knows nothing
 
 from __future__ import annotations
 
-import os
 import threading
 import time
+from functools import partial
 from typing import Any
 
 import ray
 import ray.data
 from ray.actor import ActorHandle
 
+from ray_apps.jobs.shard_runner import ShardDescription, ShardRunner, StreamControl
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
 from streams.feature_store.features import Features, warm_up
@@ -32,68 +33,35 @@ from streams.shards.shard import Shard, deal
 READY_TIMEOUT_S = 120.0
 """Starting an actor imports Feast and loads compiled loops: seconds; a busy laptop needs more."""
 
-STOP_POLL_S = 0.5
-
 _CPUS_PER_SHARD = 0.5
 
 
-class StreamControl:
-    """What shards and their driver tell each other; a Ray actor."""
-
-    def __init__(self) -> None:
-        self._stop = False
-        self._pids: dict[int, int] = {}
-
-    def started(self, shard: int, pid: int) -> None:
-        """A shard reports that it has restored its state and reads on."""
-        self._pids[shard] = pid
-
-    def pids(self) -> dict[int, int]:
-        """The process of each shard that has started."""
-        return dict(self._pids)
-
-    def stop(self) -> None:
-        """Ask all shards to checkpoint and return."""
-        self._stop = True
-
-    def should_stop(self) -> bool:
-        """Whether to stop."""
-        return self._stop
-
-
 class ShardActor:
-    """The shell Ray Data keeps alive: builds the shard it is given and runs it to its end."""
+    """The shell Ray Data keeps alive: runs the shard it is given to its end."""
 
     def __init__(self, settings: Settings, control: ActorHandle) -> None:
-        self._settings = settings
-        self._control = control
+        build = partial(build_shard, settings)
+        self._runner = ShardRunner(build, RemoteControl(control), warm_up=warm_up)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        (number,) = batch["shard"]
-        (topic,) = batch["topic"]
-        (indices,) = batch["partitions"]
-        partitions = [Partition(str(topic), int(index)) for index in indices]
-        shard = build_shard(self._settings, partitions)
-        warm_up()
-        shard.restore()
-        ray.get(self._control.started.remote(int(number), os.getpid()))
-        shard.run(_Stop(self._control))
-        return {"shard": [int(number)]}
+        description = ShardDescription.of_batch(batch)
+        self._runner.run(description)
+        return {"shard": [description.shard]}
 
 
-class _Stop:
-    """Asks the control now and then, so that the stream does not wait for it at every step."""
+class RemoteControl:
+    """The control actor as a `Control`."""
 
-    def __init__(self, control: ActorHandle) -> None:
-        self._control = control
-        self._asked_at = 0.0
+    def __init__(self, actor: ActorHandle) -> None:
+        self._actor = actor
 
-    def __call__(self) -> bool:
-        now = time.monotonic()
-        if now - self._asked_at < STOP_POLL_S:
-            return False
-        self._asked_at = now
-        return bool(ray.get(self._control.should_stop.remote()))
+    def started(self, shard: int, pid: int) -> None:
+        """See `Control`."""
+        ray.get(self._actor.started.remote(shard, pid))
+
+    def should_stop(self) -> bool:
+        """See `Control`."""
+        return bool(ray.get(self._actor.should_stop.remote()))
 
 
 def build_shard(settings: Settings, partitions: list[Partition]) -> Shard:
