@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 from collections.abc import Awaitable
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from ray_apps import serving
 from ray_apps.serving.generating import Generated
 from ray_apps.serving.ports import Ports
 from ray_apps.serving.services import (
@@ -177,3 +179,18 @@ def test_a_port_is_opened_once_and_only_when_asked_for(tmp_path: Path) -> None:
     assert generator_service(ports).version is None
     with pytest.raises(AssertionError, match="broker"):
         ports.log  # noqa: B018 - opening it is the point
+
+
+SHELLS = {"app.py", "deploy_config.py", "deployments.py"}
+"""What may know Ray."""
+
+
+def test_nothing_behind_the_shells_imports_ray() -> None:
+    """So that all of it can be tested as here, without Ray."""
+    folder = Path(serving.__file__).parent
+    for file in sorted(folder.glob("*.py")):
+        nodes = list(ast.walk(ast.parse(file.read_text())))
+        imported = {n.module for n in nodes if isinstance(n, ast.ImportFrom)}
+        imported |= {alias.name for n in nodes if isinstance(n, ast.Import) for alias in n.names}
+        knows_ray = any((name or "").split(".")[0] == "ray" for name in imported)
+        assert knows_ray == (file.name in SHELLS), file.name
