@@ -97,8 +97,9 @@ class Gateway:
         k: Annotated[int, Query(ge=1, description="How many items")] = 20,
     ) -> Recommendations:
         """The `k` best items for a user now."""
-        if k > self._settings.serve.max_k:
-            raise HTTPException(422, f"k is at most {self._settings.serve.max_k} (serve.max_k)")
+        max_k = self._settings.recommender.max_k
+        if k > max_k:
+            raise HTTPException(422, f"k is at most {max_k} (recommender.max_k)")
         sequence, missing = await asyncio.to_thread(self._read_user, user_id)
         slate = await self._slate(sequence, scene, k)
         slate = slate._replace(fallbacks=(*missing, *slate.fallbacks))

@@ -91,13 +91,10 @@ class RecommenderReplica:
         version = self._models.champion
         if version is None or version == self._version:
             return None
-        serve = self._settings.serve
         recommender = Recommender.load(
             self._models.folder_of(version),
-            device=self._settings.pools.ranker.device,
-            max_k=serve.max_k,
-            num_new_items=serve.num_new_items,
-            min_similarity=serve.min_similarity,
+            self._settings.recommender,
+            self._settings.pools.ranker.device,
         )
         self._new_items.begin(recommender.vocabulary)
         kept = [(p, self._checkpoints.progress(p)) for p in self._partitions]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from reaseq.candidates.source import Candidates, best
+from reaseq.candidates.source import Candidates, CandidateSource, best
 from reaseq.events import EventType
 from reaseq.types import DAY_MS, Float32s, Float64s, Int64s
 from reaseq.vocabulary import ItemVocabulary
@@ -16,7 +17,7 @@ from reaseq.vocabulary import ItemVocabulary
 FILE_NAME = "popularity.npz"
 
 
-class Popularity:
+class Popularity(CandidateSource):
     """Purchases per item, each worth half after `half_life_days` (None: all worth the same).
 
         count(c) = sum over purchases e of c: 2 ^ -((newest - time(e)) / half_life)
@@ -25,7 +26,7 @@ class Popularity:
     depend on the moment it is asked for. Events may come in any order and in any portions.
     """
 
-    name = "popular"
+    name: ClassVar[str] = "popular"
 
     def __init__(self, vocabulary: ItemVocabulary, half_life_days: float | None = 7.0) -> None:
         if half_life_days is not None and half_life_days <= 0:
@@ -78,7 +79,7 @@ class Popularity:
         )
 
     @classmethod
-    def load(cls, folder: Path, vocabulary: ItemVocabulary) -> Popularity:
+    def load(cls, folder: Path, vocabulary: ItemVocabulary) -> Self:
         """Read what `save` wrote with the same vocabulary."""
         with np.load(folder / FILE_NAME) as stored:
             half_life = float(stored["half_life_days"])
