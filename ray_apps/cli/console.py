@@ -12,6 +12,7 @@ from rich.table import Table
 from ray_apps.cli.doctor import Finding
 from ray_apps.cli.status import Status
 from ray_apps.runtime.console_output import mute
+from reaseq.errors import ReaseqError
 
 console = Console()
 errors = Console(stderr=True)
@@ -19,12 +20,10 @@ errors = Console(stderr=True)
 
 @contextmanager
 def friendly_errors() -> Iterator[None]:
-    """Turn what a user can mend into one message and exit code 1; let defects show themselves."""
-    from streams.log.ports import LogError
-
+    """Turn what a user can fix into one message and exit code 1; let defects show themselves."""
     try:
         yield
-    except (ValueError, LogError) as error:
+    except ReaseqError as error:
         mute.end()
         errors.print(f"[bold red]error:[/bold red] {error}", highlight=False, markup=True)
         raise typer.Exit(1) from None

@@ -7,10 +7,9 @@ from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from reaseq.candidates.source import Candidates, CandidateSource, best
-from reaseq.events import EventType
+from reaseq.sequences.orders import purchases_of
 from reaseq.types import DAY_MS, Float32s, Float64s, Int64s
 from reaseq.vocabulary import ItemVocabulary
 
@@ -38,7 +37,7 @@ class Popularity(CandidateSource):
 
     def observe(self, events: pa.Table) -> None:
         """Count the purchases in `events` (EVENT_SCHEMA); unknown items are passed over."""
-        purchases = events.filter(pc.equal(events["event_type"], EventType.PURCHASE.value))
+        purchases = purchases_of(events)
         if not purchases.num_rows:
             return
         codes = self.vocabulary.encode(purchases["item_id"])
