@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ray_apps.cli.console import status_tables
 from ray_apps.cli.data_sources import read_source
 from ray_apps.cli.status import read_status
+from ray_apps.cli.tables import status_tables
 from ray_apps.runtime.home import Home
 from ray_apps.runtime.progress import Stages
 from ray_apps.runtime.run_file import Running, find_running
