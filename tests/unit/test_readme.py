@@ -26,8 +26,9 @@ def test_the_first_python_of_the_readme_recommends(
 ) -> None:
     """On a few customers and their items, so that it is quick: five items with their reasons."""
     log = read_online_retail().of_users(10)
-    bought = pc.is_in(log.items["item_id"], value_set=log.events["item_id"].unique()[:300])
-    small = log._replace(items=log.items.filter(bought))
+    events = log.events.slice(0, 400)
+    bought = pc.is_in(log.items["item_id"], value_set=events["item_id"].unique())
+    small = log._replace(events=events, items=log.items.filter(bought))
     monkeypatch.setattr(reaseq, "read_online_retail", lambda: small, raising=False)
     exec(compile(first_python().replace("of_users(200)", "of_users(3)"), "README.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()
