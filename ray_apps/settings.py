@@ -15,6 +15,7 @@ from pydantic import Field, SecretStr, model_validator
 from reaseq.generator.settings import GeneratorSettings
 from reaseq.knowledge.settings import KnowledgeSettings
 from reaseq.ranker.settings import RankerSettings
+from reaseq.recommendation.settings import RecommenderSettings
 from reaseq.settings import Section, load
 from reaseq.types import Count, Seconds
 from streams.settings import FeatureStoreSettings, KafkaSettings, StreamSettings, TopicSettings
@@ -121,11 +122,6 @@ class ServeSettings(Section):
     """0 picks a free port."""
     recommender_timeout_s: Seconds = 1.0
     """After this the answer falls back to popular items and says so."""
-    max_k: Count = 100
-    num_new_items: Annotated[int, Field(ge=0)] = 1
-    """Places at the end of a slate kept for items that nobody has bought yet, if any fits."""
-    min_similarity: Annotated[float, Field(ge=0, le=1)] = 0.5
-    """How like a recent item of the user (cosine) such an item must be."""
 
 
 class RaySettings(Section):
@@ -153,6 +149,7 @@ class Settings(Section):
     knowledge: KnowledgeSettings = KnowledgeSettings()
     generator: GeneratorSettings = GeneratorSettings()
     pools: PoolsSettings = PoolsSettings()
+    recommender: RecommenderSettings = RecommenderSettings()
     serve: ServeSettings = ServeSettings()
     ray: RaySettings = RaySettings()
 

@@ -18,6 +18,7 @@ from ray_apps.runtime.home import Home
 from ray_apps.runtime.run_file import announce, find_running, withdraw
 from ray_apps.serving.app import serving
 from ray_apps.settings import Settings
+from reaseq.errors import NotReadyError
 from streams.log.broker import start_broker
 from streams.log.kafka import KafkaLog
 from streams.log.topics import create_topics
@@ -45,13 +46,13 @@ class System(Infrastructure):
 def infrastructure(settings: Settings, say: Say) -> Iterator[Infrastructure]:
     """Start broker (unless one is configured), Ray, topics and feature store; stop them at the end.
 
-    Raises ValueError when a system already runs in this home.
+    Raises NotReadyError when a system already runs in this home.
     """
     home = Home(settings.home)
     native_output_to(settings.home / "native.log")
     found = find_running(settings.home)
     if found and found[0] == home:
-        raise ValueError(
+        raise NotReadyError(
             f"a system already runs in {settings.home} (process {found[1].pid}): "
             "`reaseq down` stops it, or set another home"
         )
@@ -86,7 +87,9 @@ def _only_stream_of(home: Home) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ValueError(f"another stream already runs on {home.root}: stop it first") from None
+            raise NotReadyError(
+                f"another stream already runs on {home.root}: stop it first"
+            ) from None
         yield
 
 

@@ -8,10 +8,9 @@ from typing import Annotated
 
 import typer
 
+from ray_apps.cli.console import console, settings_for
 from ray_apps.runtime.console_output import quiet_third_parties
 from ray_apps.runtime.threads import one_thread
-from ray_apps.settings import Settings, load_settings
-from reaseq.settings import SettingsError
 
 app = typer.Typer(
     name="reaseq",
@@ -65,14 +64,6 @@ def main() -> None:
     app()
 
 
-def _settings(config: Path | None) -> Settings:
-    try:
-        return load_settings(config)
-    except SettingsError as error:
-        typer.secho(str(error), fg="red", err=True)
-        raise typer.Exit(2) from None
-
-
 @app.command()
 def demo(
     events: EventsOption = None,
@@ -90,10 +81,7 @@ def demo(
 
     About a quarter of an hour on two cores.
     """
-    settings = _settings(config)
-    from ray_apps.cli.console import console, friendly_errors
-
-    with friendly_errors():
+    with settings_for(config) as settings:
         from ray_apps.cli.demo_command import demo_command
 
         demo_command(settings, events, mapping, types, users, keep, console)
@@ -102,10 +90,7 @@ def demo(
 @app.command()
 def up(config: ConfigOption = None) -> None:
     """Start everything and stay: broker (unless one is set), Ray, shards, HTTP."""
-    settings = _settings(config)
-    from ray_apps.cli.console import console, friendly_errors
-
-    with friendly_errors():
+    with settings_for(config) as settings:
         from ray_apps.cli.system_commands import up_command
 
         up_command(settings, console)
@@ -114,10 +99,7 @@ def up(config: ConfigOption = None) -> None:
 @app.command()
 def down(config: ConfigOption = None) -> None:
     """Stop the system that `up` or `demo --keep` started here, and wait for its end."""
-    settings = _settings(config)
-    from ray_apps.cli.console import console, friendly_errors
-
-    with friendly_errors():
+    with settings_for(config) as settings:
         from ray_apps.cli.system_commands import down_command
 
         down_command(settings, console)
@@ -129,10 +111,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
     """Lag, freshness, event counts and model version of the running system."""
-    settings = _settings(config)
-    from ray_apps.cli.console import console, friendly_errors
-
-    with friendly_errors():
+    with settings_for(config) as settings:
         from ray_apps.cli.system_commands import status_command
 
         status_command(settings, console, as_json)
@@ -149,10 +128,7 @@ def replay(
     config: ConfigOption = None,
 ) -> None:
     """Send a log's items and events through Kafka into the running system."""
-    settings = _settings(config)
-    from ray_apps.cli.console import console, friendly_errors
-
-    with friendly_errors():
+    with settings_for(config) as settings:
         from ray_apps.cli.system_commands import replay_command
 
         replay_command(settings, console, events, mapping, types, users, start, end)
@@ -161,10 +137,7 @@ def replay(
 @app.command()
 def stream(config: ConfigOption = None) -> None:
     """Run only the sequence shards, against the broker of the settings. Ctrl-C stops them."""
-    settings = _settings(config)
-    from ray_apps.cli.console import console, friendly_errors
-
-    with friendly_errors():
+    with settings_for(config) as settings:
         from ray_apps.cli.system_commands import stream_command
 
         stream_command(settings, console)
@@ -183,10 +156,7 @@ def retrain(
     config: ConfigOption = None,
 ) -> None:
     """Train on what has arrived; the new ranker takes over if it beats the champion."""
-    settings = _settings(config)
-    from ray_apps.cli.console import console, friendly_errors
-
-    with friendly_errors():
+    with settings_for(config) as settings:
         from ray_apps.cli import model_commands
 
         if loop:
@@ -198,10 +168,7 @@ def retrain(
 @app.command()
 def generate(config: ConfigOption = None) -> None:
     """Generate behaviours for all users, online and offline, with the generator that serves."""
-    settings = _settings(config)
-    from ray_apps.cli.console import console, friendly_errors
-
-    with friendly_errors():
+    with settings_for(config) as settings:
         from ray_apps.cli.model_commands import generate_command
 
         generate_command(settings, console)
@@ -210,10 +177,7 @@ def generate(config: ConfigOption = None) -> None:
 @models.command("list")
 def list_models(config: ConfigOption = None) -> None:
     """Every version with its verdict, and which one serves."""
-    settings = _settings(config)
-    from ray_apps.cli.console import console, friendly_errors
-
-    with friendly_errors():
+    with settings_for(config) as settings:
         from ray_apps.cli import model_commands
 
         model_commands.list_models(settings, console)
@@ -226,10 +190,7 @@ def promote(
     config: ConfigOption = None,
 ) -> None:
     """Let a version serve; running replicas take it without a restart."""
-    settings = _settings(config)
-    from ray_apps.cli.console import console, friendly_errors
-
-    with friendly_errors():
+    with settings_for(config) as settings:
         from ray_apps.cli.model_commands import promote_command
 
         promote_command(settings, console, version, kind)
@@ -238,10 +199,7 @@ def promote(
 @models.command()
 def rollback(kind: KindOption = ModelKind.RANKER, config: ConfigOption = None) -> None:
     """Let the champion before the present one serve again; once more goes back further."""
-    settings = _settings(config)
-    from ray_apps.cli.console import console, friendly_errors
-
-    with friendly_errors():
+    with settings_for(config) as settings:
         from ray_apps.cli.model_commands import rollback_command
 
         rollback_command(settings, console, kind)
@@ -250,10 +208,7 @@ def rollback(kind: KindOption = ModelKind.RANKER, config: ConfigOption = None) -
 @deploy.command("serve-config")
 def serve_config(config: ConfigOption = None) -> None:
     """Print the configuration for `serve deploy` (and RayService) that the settings make."""
-    settings = _settings(config)
-    from ray_apps.cli.console import friendly_errors
-
-    with friendly_errors():
+    with settings_for(config) as settings:
         from ray_apps.serving.deploy_config import serve_yaml
 
         typer.echo(serve_yaml(settings), nl=False)
@@ -262,10 +217,7 @@ def serve_config(config: ConfigOption = None) -> None:
 @app.command()
 def serve(config: ConfigOption = None) -> None:
     """Run only the HTTP application, on the features of this home. Ctrl-C stops it."""
-    settings = _settings(config)
-    from ray_apps.cli.console import console, friendly_errors
-
-    with friendly_errors():
+    with settings_for(config) as settings:
         from ray_apps.cli.system_commands import serve_command
 
         serve_command(settings, console)
@@ -279,10 +231,7 @@ def recommend(
     config: ConfigOption = None,
 ) -> None:
     """Ask the running system what to show a user now."""
-    settings = _settings(config)
-    from ray_apps.cli.console import console, friendly_errors
-
-    with friendly_errors():
+    with settings_for(config) as settings:
         from ray_apps.cli.system_commands import recommend_command
 
         recommend_command(settings, console, user, scene, k)
@@ -291,11 +240,11 @@ def recommend(
 @app.command()
 def doctor(config: ConfigOption = None) -> None:
     """Check this machine and say how to mend what is missing."""
-    settings = _settings(config)
-    from ray_apps.cli.console import console, findings_table
-    from ray_apps.cli.doctor import examine
+    with settings_for(config) as settings:
+        from ray_apps.cli.doctor import examine
+        from ray_apps.cli.tables import findings_table
 
-    findings = examine(settings)
+        findings = examine(settings)
     console.print(findings_table(findings))
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
@@ -304,6 +253,7 @@ def doctor(config: ConfigOption = None) -> None:
 @app.command(name="settings")
 def show_settings(config: ConfigOption = None) -> None:
     """Print every setting as it is in force, as TOML that `--config` takes."""
-    from reaseq.settings.toml import to_toml
+    with settings_for(config) as settings:
+        from reaseq.settings.toml import to_toml
 
-    typer.echo(to_toml(_settings(config)), nl=False)
+        typer.echo(to_toml(settings), nl=False)

@@ -1,32 +1,46 @@
-"""How the command line looks: tables, and errors that say what to do next."""
+"""How the command line talks: its consoles, and errors that say what to do next."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from ray_apps.cli.doctor import Finding
-from ray_apps.cli.status import Status
 from ray_apps.runtime.console_output import mute
+from ray_apps.settings import Settings, load_settings
+from reaseq.errors import ReaseqError
+from reaseq.settings import SettingsError
 
 console = Console()
 errors = Console(stderr=True)
 
 
 @contextmanager
-def friendly_errors() -> Iterator[None]:
-    """Turn what a user can mend into one message and exit code 1; let defects show themselves."""
-    from streams.log.ports import LogError
+def settings_for(config: Path | None) -> Iterator[Settings]:
+    """The settings of a command, which runs inside; see `friendly_errors`.
 
+    Exit code 2 when a setting is wrong.
+    """
+    try:
+        settings = load_settings(config)
+    except SettingsError as error:
+        errors.print(f"[bold red]error:[/bold red] {error}", highlight=False)
+        raise typer.Exit(2) from None
+    with friendly_errors():
+        yield settings
+
+
+@contextmanager
+def friendly_errors() -> Iterator[None]:
+    """Turn what a user can fix into one message and exit code 1; let defects show themselves."""
     try:
         yield
-    except (ValueError, LogError) as error:
+    except ReaseqError as error:
         mute.end()
-        errors.print(f"[bold red]error:[/bold red] {error}", highlight=False, markup=True)
+        errors.print(f"[bold red]error:[/bold red] {error}", highlight=False)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         mute.end()
@@ -35,67 +49,3 @@ def friendly_errors() -> Iterator[None]:
     except BaseException:
         mute.end()
         raise
-
-
-def findings_table(findings: Sequence[Finding]) -> Table:
-    """What the doctor found."""
-    table = Table(show_header=False)
-    table.add_column()
-    table.add_column()
-    table.add_column()
-    for finding in findings:
-        sign = "[green]✔[/green]" if finding.ok else "[bold red]✘[/bold red]"
-        detail = finding.detail if finding.ok else f"{finding.detail}\n→ {finding.fix}"
-        table.add_row(sign, finding.name, detail)
-    return table
-
-
-def status_tables(status: Status) -> list[Table]:
-    """The system at a glance, and its partitions."""
-    return [_overview(status), _partitions(status)]
-
-
-def _overview(status: Status) -> Table:
-    table = Table(show_header=False, title="reaseq", title_justify="left")
-    table.add_column()
-    table.add_column()
-    healthy = "[green]answers[/green]" if status.healthy else "[bold red]no answer[/bold red]"
-    table.add_row("application", f"{status.url} {healthy}, process {status.pid}")
-    table.add_row(
-        "model", f"champion {status.champion or '–'}, serving {status.serving_version or '–'}"
-    )
-    table.add_row("generator", f"serving {status.generator or '–'}")
-    table.add_row("knowledge", status.knowledge_model or "–")
-    table.add_row("missing", ", ".join(status.missing) or "nothing")
-    table.add_row("versions", ", ".join(status.versions) or "–")
-    table.add_row("lag", f"{sum(p.lag for p in status.partitions):,} records not yet checkpointed")
-    for topic in dict.fromkeys(p.topic for p in status.partitions):
-        taken = sum(p.num_records for p in status.partitions if p.topic == topic)
-        table.add_row(topic, f"{taken:,} records taken in")
-    table.add_row("dead letters", f"{sum(p.num_dead_letters for p in status.partitions):,}")
-    return table
-
-
-def _partitions(status: Status) -> Table:
-    table = Table(title="Partitions, as of their last checkpoints", title_justify="left")
-    for column in ("topic", "partition"):
-        table.add_column(column)
-    for column in ("records", "changed", "dead", "lag", "fresh p50", "fresh p99", "age"):
-        table.add_column(column, justify="right")
-    for p in status.partitions:
-        table.add_row(
-            p.topic,
-            str(p.number),
-            f"{p.num_records:,}",
-            f"{p.num_accepted:,}",
-            f"{p.num_dead_letters:,}",
-            f"{p.lag:,}",
-            _ms(p.freshness_p50_ms),
-            _ms(p.freshness_p99_ms),
-            "–" if p.checkpoint_age_s is None else f"{p.checkpoint_age_s:.0f} s",
-        )
-    return table
-
-
-def _ms(value: float | None) -> str:
-    return "–" if value is None else f"{value:.0f} ms"

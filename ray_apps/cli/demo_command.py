@@ -13,6 +13,7 @@ from ray_apps.settings import Settings
 from ray_apps.system import unwind_on_sigterm
 from reaseq.datasets.event_log import EventLog
 from reaseq.datasets.online_retail import SPLIT_MS
+from reaseq.errors import NotReadyError
 
 HISTORY_SHARE = 0.8
 """Of the events of another log."""
@@ -32,7 +33,7 @@ def demo_command(
     home = settings.home / "demo"
     found = find_running(settings.home)
     if found and found[0].root == home:
-        raise ValueError("a demo still runs here (--keep): end it with `reaseq down`")
+        raise NotReadyError("a demo still runs here (--keep): end it with `reaseq down`")
     with console.status("reading the log"):
         log = read_source(file, mapping, types, num_users)
     split_ms = SPLIT_MS if file is None else _split_ms(log)

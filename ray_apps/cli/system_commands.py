@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ray_apps.cli.console import status_tables
 from ray_apps.cli.data_sources import read_source
 from ray_apps.cli.status import read_status
+from ray_apps.cli.tables import status_tables
 from ray_apps.runtime.home import Home
 from ray_apps.runtime.progress import Stages
 from ray_apps.runtime.run_file import Running, find_running
@@ -34,6 +34,7 @@ from ray_apps.system import (
 )
 from ray_apps.text_generation.choose import prepare
 from reaseq.datasets.event_log import EventLog
+from reaseq.errors import NotReadyError, UnavailableError
 from streams.log.codec import event_codec, item_codec
 from streams.log.kafka import KafkaLog
 from streams.log.replay import replay
@@ -94,7 +95,7 @@ def down_command(settings: Settings, console: Console) -> None:
     with console.status(f"stopping process {running.pid}"):
         while running.alive:
             if time.monotonic() > deadline:
-                raise ValueError(
+                raise NotReadyError(
                     f"process {running.pid} is still there after {DOWN_TIMEOUT_S:.0f} s: "
                     f"look what it does, or end it with `kill -9 {running.pid}`"
                 )
@@ -144,7 +145,7 @@ def recommend_command(settings: Settings, console: Console, user: str, scene: st
     url = f"{running.url}/v1/users/{user}/recommendations"
     answer = httpx.get(url, params={"scene": scene, "k": k}, timeout=30)
     if answer.status_code != httpx.codes.OK:
-        raise ValueError(f"the system answered {answer.status_code}: {answer.text}")
+        raise UnavailableError(f"the system answered {answer.status_code}: {answer.text}")
     slate = answer.json()
     model, events = slate["model_version"] or "no model", slate["sequence_events"]
     table = Table(title=f"user {user}, {scene}, {model}, {events} events", title_justify="left")
@@ -162,7 +163,7 @@ def recommend_command(settings: Settings, console: Console, user: str, scene: st
 def _running(settings: Settings) -> tuple[Home, Running]:
     found = find_running(settings.home)
     if found is None:
-        raise ValueError(f"nothing runs in {settings.home}: start it with `reaseq up`")
+        raise NotReadyError(f"nothing runs in {settings.home}: start it with `reaseq up`")
     return found
 
 
@@ -173,7 +174,7 @@ def _kafka_of(settings: Settings) -> KafkaSettings:
         update = {"bootstrap_servers": found[1].bootstrap_servers}
         return settings.kafka.model_copy(update=update)
     if not settings.kafka.bootstrap_servers:
-        raise ValueError(
+        raise NotReadyError(
             "no broker: start the system with `reaseq up`, or set kafka.bootstrap_servers"
         )
     return settings.kafka

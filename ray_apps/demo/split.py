@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 
 from ray_apps.demo.report import day
 from reaseq.datasets.event_log import EventLog
-from reaseq.events import EventType
+from reaseq.errors import InputError
 from reaseq.knowledge.plain_text import words
+from reaseq.sequences.orders import best_sellers
 
 FIRST_SHARE = 2 / 3
 """Of what is streamed: enough for a second model to know something that the first one does not."""
@@ -37,11 +38,11 @@ class DemoSplit:
     def of(cls, log: EventLog, split_ms: int) -> DemoSplit:
         """History before `split_ms`; the rest cut after `FIRST_SHARE` of its events or earlier.
 
-        A moment is never split. Raises ValueError for a log without a past or a present.
+        A moment is never split. Raises InputError for a log without a past or a present.
         """
         rest = log.between(split_ms, None)
         if not rest.num_rows or rest.num_rows == log.events.num_rows:
-            raise ValueError(
+            raise InputError(
                 f"the log must have events before and after {day(split_ms)}: "
                 f"it has {log.events.num_rows:,} in all"
             )
@@ -78,22 +79,14 @@ def _best_selling_newcomer(
     whom one could tell.
     """
     known = set(pc.unique(before["item_id"]).to_pylist())
-    counts = _purchases(second).to_pylist()
     items: dict[str, dict[str, Any]] = {i["item_id"]: i for i in log.items.to_pylist()}
     bought = [items[i]["title"] for i in known if i in items]
-    for row in sorted(counts, key=lambda row: (-row["counts"], row["values"])):
-        item_id = row["values"]
+    for item_id, _ in best_sellers(second):
         if item_id in known or item_id not in items:
             continue
         if any(_likeness(items[item_id]["title"], title) >= MIN_LIKENESS for title in bought):
             return items[item_id]
     return None
-
-
-def _purchases(events: pa.Table) -> pa.Array:
-    """How often each item was bought."""
-    bought = events.filter(pc.equal(events["event_type"], EventType.PURCHASE.value))
-    return bought["item_id"].value_counts()
 
 
 def _likeness(one: str, other: str) -> float:

@@ -9,6 +9,7 @@ import msgspec
 import psutil
 
 from ray_apps.runtime.home import Home
+from reaseq.files import write_atomically
 
 SAME_START_S = 2.0
 """Start times this close are one process: the system derives them from a clock that may be set."""
@@ -38,9 +39,7 @@ def announce(home: Home, bootstrap_servers: str, url: str) -> None:
     """Write the run file for this process."""
     started_s = psutil.Process().create_time()
     running = Running(os.getpid(), started_s, bootstrap_servers, url)
-    new = home.run_file.with_suffix(".new")
-    new.write_bytes(msgspec.json.encode(running))
-    new.replace(home.run_file)
+    write_atomically(home.run_file, msgspec.json.encode(running))
 
 
 def withdraw(home: Home) -> None:

@@ -18,6 +18,7 @@ from ray.serve.schema import ServeDeploySchema
 
 from ray_apps.serving.pools import deployments, options
 from ray_apps.settings import Settings
+from reaseq.errors import InputError, NotReadyError
 from reaseq.settings import ENV_PREFIX
 
 APPLICATION = "reaseq"
@@ -89,15 +90,15 @@ def with_secrets(settings: Settings, environment: Mapping[str, str] = os.environ
         else:
             missing.append(f"{name} (for {'.'.join(path)})")
     if missing:
-        raise ValueError(f"set in the environment of every Ray node: {', '.join(missing)}")
+        raise NotReadyError(f"set in the environment of every Ray node: {', '.join(missing)}")
     return Settings.model_validate(values)
 
 
 def _check(settings: Settings) -> None:
     if settings.kafka.bootstrap_servers is None:
-        raise ValueError("a cluster needs a broker of its own: set kafka.bootstrap_servers")
+        raise InputError("a cluster needs a broker of its own: set kafka.bootstrap_servers")
     if settings.serve.port == 0:
-        raise ValueError("a cluster needs one port on every node: set serve.port")
+        raise InputError("a cluster needs one port on every node: set serve.port")
 
 
 def _secrets(section: BaseModel, path: Field = ()) -> Iterator[tuple[Field, SecretStr]]:

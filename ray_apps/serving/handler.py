@@ -106,7 +106,7 @@ class RequestHandler:
     async def recommend(self, user_id: str, scene: Scene, k: int) -> Recommendations:
         """The `k` best items for a user now."""
         if k > self._max_k:
-            raise out_of_bounds(f"k is at most {self._max_k} (serve.max_k)")
+            raise out_of_bounds(f"k is at most {self._max_k} (recommender.max_k)")
         user = await asyncio.to_thread(read_user, self._features, user_id)
         slate = await self._slate(user.sequence, scene, k)
         slate = slate._replace(fallbacks=(*user.missing, *slate.fallbacks))

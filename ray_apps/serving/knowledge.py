@@ -13,12 +13,13 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from ray_apps.runtime.in_thread import in_thread
-from ray_apps.serving.history import EventHistory, best_sellers
+from ray_apps.serving.history import EventHistory
 from ray_apps.serving.knowledge_store import FeatureKnowledge
 from reaseq.events import Item
 from reaseq.feature_views import ITEMS
 from reaseq.knowledge.knowledge_base import KnowledgeAgent, KnowledgeBase, KnowledgeStats
 from reaseq.knowledge.text_generator import TextGenerationError
+from reaseq.sequences.orders import best_sellers
 from streams.feature_store.ports import FeatureTables
 from streams.shards.follower import Follower
 
@@ -124,5 +125,5 @@ class KnowledgeWorker:
 
     def _best_sellers(self) -> pa.Table:
         """The descriptions of the most purchased items, the best first."""
-        best = best_sellers(self._history, self._num_best_sellers)
+        best = best_sellers(self._history.read(), self._num_best_sellers)
         return self._features.read(ITEMS, [item.item_id for item in best])

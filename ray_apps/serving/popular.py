@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ray_apps.serving.history import EventHistory, best_sellers
+from ray_apps.serving.history import EventHistory
 from reaseq.recommendation.slate import Scene, Slate, SlateItem
+from reaseq.sequences.orders import best_sellers
 
 REFRESH_S = 60.0
 """Counting all purchases anew is dear, and what is popular changes slowly."""
@@ -37,5 +38,5 @@ class PopularItems:
     def _count(self) -> list[SlateItem]:
         return [
             SlateItem(best.item_id, float(best.num_purchases), ("popular",))
-            for best in best_sellers(self._history, NUM_POPULAR)
+            for best in best_sellers(self._history.read(), NUM_POPULAR)
         ]

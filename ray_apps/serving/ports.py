@@ -66,14 +66,8 @@ class Ports:
 
     def load_recommender(self, folder: Path) -> Recommender:
         """The recommender in a model folder, with what the settings say about slates."""
-        serve = self.settings.serve
-        return Recommender.load(
-            folder,
-            device=self.settings.pools.ranker.device,
-            max_k=serve.max_k,
-            num_new_items=serve.num_new_items,
-            min_similarity=serve.min_similarity,
-        )
+        device = self.settings.pools.ranker.device
+        return Recommender.load(folder, self.settings.recommender, device)
 
     def load_generator(self, folder: Path) -> BehaviourGenerator:
         """The behaviour generator in a model folder."""

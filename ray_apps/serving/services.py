@@ -87,6 +87,6 @@ def request_handler(
         events=EventWriter(ports.log.writer(), topic.name, topic.codec),
         impressions=ImpressionLog(ports.log.writer(), settings.topics.impressions),
         popular=PopularItems(ports.history),
-        max_k=settings.serve.max_k,
+        max_k=settings.recommender.max_k,
         recommender_timeout_s=settings.serve.recommender_timeout_s,
     )

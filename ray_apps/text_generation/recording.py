@@ -11,7 +11,6 @@ import asyncio
 from pathlib import Path
 
 import msgspec
-import pyarrow as pa
 import pyarrow.compute as pc
 from rich.progress import Progress
 
@@ -20,10 +19,11 @@ from ray_apps.settings import Settings, load_settings
 from ray_apps.text_generation.choose import available, open_text_generator
 from reaseq.datasets.event_log import EventLog
 from reaseq.datasets.online_retail import SPLIT_MS, read_online_retail
-from reaseq.events import EventType, Item
+from reaseq.events import Item
 from reaseq.knowledge import recorded
 from reaseq.knowledge.knowledge_base import KnowledgeBase, KnowledgeStats, MemoryKnowledgeStore
 from reaseq.knowledge.product_agent import ProductAgent
+from reaseq.sequences.orders import best_sellers
 
 NUM_BEST_SELLERS = 64
 NUM_NEWCOMERS = 32
@@ -36,16 +36,9 @@ def items_to_record(log: EventLog, split_ms: int) -> list[Item]:
     history, rest = log.between(None, split_ms), log.between(split_ms, None)
     is_known = pc.is_in(rest["item_id"], value_set=pc.unique(history["item_id"]))
     newcomers = rest.filter(pc.invert(is_known))
-    best = _best(history, NUM_BEST_SELLERS) + _best(newcomers, NUM_NEWCOMERS)
+    best = best_sellers(history, NUM_BEST_SELLERS) + best_sellers(newcomers, NUM_NEWCOMERS)
     described = {row["item_id"]: Item(**row) for row in log.items.to_pylist()}
-    return [described[item_id] for item_id in best if item_id in described]
-
-
-def _best(events: pa.Table, num: int) -> list[str]:
-    bought = events.filter(pc.equal(events["event_type"], EventType.PURCHASE.value))
-    counts = bought["item_id"].value_counts().to_pylist()
-    best = sorted(counts, key=lambda row: (-row["counts"], row["values"]))
-    return [row["values"] for row in best[:num]]
+    return [described[item_id] for item_id, _ in best if item_id in described]
 
 
 async def record(settings: Settings, items: list[Item], progress: Progress) -> KnowledgeStats:

@@ -16,6 +16,7 @@ from ray_apps.training.distributed import OnEpoch, fit_distributed
 from ray_apps.training.fit import RankerFitInputs, fit_ranker
 from ray_apps.training.training_set import TrainingSet, build_training_set
 from reaseq.candidates.co_occurrence import CoOccurrence
+from reaseq.candidates.generated import GeneratedItems
 from reaseq.candidates.nearest import NearestItems
 from reaseq.candidates.popularity import Popularity
 from reaseq.events import EventType
@@ -86,7 +87,8 @@ def _assemble(settings: Settings, data: TrainingSet, state: FitState, version: s
     popularity.observe(data.events)
     co_occurrence.observe(data.events)
     nearest = NearestItems(data.vocabulary, data.text_vectors)
-    return Recommender(data.vocabulary, [co_occurrence, nearest], popularity, ranker)
+    generated = GeneratedItems(data.vocabulary)
+    return Recommender(data.vocabulary, [co_occurrence, nearest, generated, popularity], ranker)
 
 
 def _write_popularity(home: Home, events: pa.Table, version: str) -> None:

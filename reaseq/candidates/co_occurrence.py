@@ -8,13 +8,14 @@ whose customers restock.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from reaseq.candidates.source import Candidates, best
+from reaseq.candidates.source import Candidates, CandidateSource, best
 from reaseq.events import EventType
 from reaseq.sequences.orders import orders_of
 from reaseq.sequences.padded import EVENT_TYPE_CODES, pad_sequences
@@ -29,7 +30,7 @@ _SMALLEST_DECAY = 1e-3
 _PURCHASE = EVENT_TYPE_CODES[EventType.PURCHASE.value]
 
 
-class CoOccurrence:
+class CoOccurrence(CandidateSource):
     """Decayed counts of item pairs in one order, and scores from a user's purchases.
 
         pairs(i, j) = sum over orders o with i, j: 2 ^ -((newest - time(o)) / half_life)
@@ -43,7 +44,7 @@ class CoOccurrence:
     What is stored awaits a common factor, the decay since the last time that it was multiplied in.
     """
 
-    name = "bought_together"
+    name: ClassVar[str] = "bought_together"
 
     def __init__(
         self,
@@ -118,7 +119,7 @@ class CoOccurrence:
         )
 
     @classmethod
-    def load(cls, folder: Path, vocabulary: ItemVocabulary) -> CoOccurrence:
+    def load(cls, folder: Path, vocabulary: ItemVocabulary) -> Self:
         """Read what `save` wrote with the same vocabulary."""
         with np.load(folder / FILE_NAME) as stored:
             half_life, repeat_weight, shrinkage, damping = map(float, stored["settings"])

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import ClassVar, Self
+
 import numpy as np
 import pyarrow as pa
 
-from reaseq.candidates.source import Candidates
+from reaseq.candidates.source import Candidates, CandidateSource
 from reaseq.sequences.padded import pad_generated
 from reaseq.vocabulary import ItemVocabulary
 
 
-class GeneratedItems:
+class GeneratedItems(CandidateSource):
     """The generated behaviours that stand beside a sequence (`with_generated`), as candidates."""
 
-    name = "generated"
+    name: ClassVar[str] = "generated"
 
     def __init__(self, vocabulary: ItemVocabulary) -> None:
         self.vocabulary = vocabulary
@@ -25,3 +28,8 @@ class GeneratedItems:
         padded = pad_generated(sequence, self.vocabulary, num)
         known = padded.codes[0] > 0
         return Candidates(self.name, padded.codes[0][known], padded.probabilities[0][known])
+
+    @classmethod
+    def load(cls, folder: Path, vocabulary: ItemVocabulary) -> Self:
+        """Nothing is kept: the generated behaviours come with each sequence."""
+        return cls(vocabulary)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
 
-from reaseq.candidates.source import Candidates, best
+from reaseq.candidates.source import Candidates, CandidateSource, best
 from reaseq.sequences.padded import pad_sequences
 from reaseq.types import Float32s, Int64s
 from reaseq.vocabulary import ItemVocabulary
@@ -16,7 +17,7 @@ from reaseq.vocabulary import ItemVocabulary
 FILE_NAME = "nearest.npz"
 
 
-class NearestItems:
+class NearestItems(CandidateSource):
     """Exact nearest item representations to the newest distinct items of a user.
 
         score(c) = max over recent items l: cos(representation(c), representation(l))
@@ -25,7 +26,7 @@ class NearestItems:
     The recent items themselves score 0: "more like this", not "this again".
     """
 
-    name = "similar"
+    name: ClassVar[str] = "similar"
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class NearestItems:
         np.savez(folder / FILE_NAME, unit=self._unit_CD, num_recent=self.num_recent)
 
     @classmethod
-    def load(cls, folder: Path, vocabulary: ItemVocabulary) -> NearestItems:
+    def load(cls, folder: Path, vocabulary: ItemVocabulary) -> Self:
         """Read what `save` wrote with the same vocabulary."""
         with np.load(folder / FILE_NAME) as stored:
             return cls(vocabulary, stored["unit"], int(stored["num_recent"]))

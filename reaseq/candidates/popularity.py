@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from reaseq.candidates.source import Candidates, best
-from reaseq.events import EventType
+from reaseq.candidates.source import Candidates, CandidateSource, best
+from reaseq.sequences.orders import purchases_of
 from reaseq.types import DAY_MS, Float32s, Float64s, Int64s
 from reaseq.vocabulary import ItemVocabulary
 
 FILE_NAME = "popularity.npz"
 
 
-class Popularity:
+class Popularity(CandidateSource):
     """Purchases per item, each worth half after `half_life_days` (None: all worth the same).
 
         count(c) = sum over purchases e of c: 2 ^ -((newest - time(e)) / half_life)
@@ -25,7 +25,7 @@ class Popularity:
     depend on the moment it is asked for. Events may come in any order and in any portions.
     """
 
-    name = "popular"
+    name: ClassVar[str] = "popular"
 
     def __init__(self, vocabulary: ItemVocabulary, half_life_days: float | None = 7.0) -> None:
         if half_life_days is not None and half_life_days <= 0:
@@ -37,7 +37,7 @@ class Popularity:
 
     def observe(self, events: pa.Table) -> None:
         """Count the purchases in `events` (EVENT_SCHEMA); unknown items are passed over."""
-        purchases = events.filter(pc.equal(events["event_type"], EventType.PURCHASE.value))
+        purchases = purchases_of(events)
         if not purchases.num_rows:
             return
         codes = self.vocabulary.encode(purchases["item_id"])
@@ -78,7 +78,7 @@ class Popularity:
         )
 
     @classmethod
-    def load(cls, folder: Path, vocabulary: ItemVocabulary) -> Popularity:
+    def load(cls, folder: Path, vocabulary: ItemVocabulary) -> Self:
         """Read what `save` wrote with the same vocabulary."""
         with np.load(folder / FILE_NAME) as stored:
             half_life = float(stored["half_life_days"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from pathlib import Path
+from typing import ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
 
 from reaseq.types import Float32s, Float64s, Int64s
+from reaseq.vocabulary import ItemVocabulary
 
 
 class Candidates(NamedTuple):
@@ -16,21 +18,32 @@ class Candidates(NamedTuple):
     source: str
     """The name of the source; a slate gives it as the reason."""
     codes: Int64s
-    """Int64s of the vocabulary, distinct, none of them 0."""
+    """Codes of the vocabulary, distinct, none of them 0."""
     scores: Float32s
     """The source's own scores; they do not compare across sources."""
 
 
 class CandidateSource(Protocol):
-    """Draws candidates for one user."""
+    """Draws candidates for one user, and travels in the model folder."""
 
-    @property
-    def name(self) -> str:
-        """What the source is called in a slate."""
-        ...
+    name: ClassVar[str]
+    """What the source is called in a slate and in the folder."""
 
     def candidates(self, sequence: pa.Table, num: int) -> Candidates:
         """At most `num` candidates for the one row of `sequence` (SEQUENCE_SCHEMA)."""
+        ...
+
+    def observe(self, events: pa.Table) -> None:
+        """Learn from applied events (EVENT_SCHEMA); a source that cannot passes them over."""
+        return
+
+    def save(self, folder: Path) -> None:
+        """Write into an existing folder what `load` reads; nothing where nothing is kept."""
+        return
+
+    @classmethod
+    def load(cls, folder: Path, vocabulary: ItemVocabulary) -> Self:
+        """Read what `save` wrote with the same vocabulary."""
         ...
 
 

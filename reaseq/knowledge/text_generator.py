@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, Protocol
 
+from reaseq.errors import UnavailableError
+
 
 class Prompt(NamedTuple):
     """One call: what the model is, what it is asked, and turns (asked, answered) to take after."""
@@ -37,7 +39,7 @@ class Generation(NamedTuple):
     duration_s: float
 
 
-class TextGenerationError(Exception):
+class TextGenerationError(UnavailableError):
     """No text came: timeout, no connection, a refusal. The message says what to check.
 
     The one error a `TextGenerator` raises. It says nothing about the item: try again later.

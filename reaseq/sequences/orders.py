@@ -6,6 +6,8 @@ it. Splitting it into twenty steps would let nineteen of them peek at the rest o
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +17,28 @@ from reaseq.schemas import ORDER_SCHEMA
 from reaseq.types import Int64s
 
 
+def purchases_of(events: pa.Table) -> pa.Table:
+    """The purchases among `events` (EVENT_SCHEMA)."""
+    return events.filter(pc.equal(events["event_type"], EventType.PURCHASE.value))
+
+
+class Sold(NamedTuple):
+    """An item and how often it was bought."""
+
+    item_id: str
+    num_purchases: int
+
+
+def best_sellers(events: pa.Table, num: int | None = None) -> list[Sold]:
+    """The items most often bought in `events` (EVENT_SCHEMA), the best first; equal ones by id.
+
+    At most `num`, or all that were ever bought.
+    """
+    counts = purchases_of(events)["item_id"].value_counts().to_pylist()
+    sold = [Sold(row["values"], row["counts"]) for row in counts]
+    return sorted(sold, key=lambda item: (-item.num_purchases, item.item_id))[:num]
+
+
 def orders_of(events: pa.Table) -> pa.Table:
     """The orders in `events` (EVENT_SCHEMA) as ORDER_SCHEMA, ordered by `(time, user_id)`.
 
@@ -22,8 +46,7 @@ def orders_of(events: pa.Table) -> pa.Table:
     sorted by id. Other event types make no order: a return is never a target. The events of an
     order must all be in the table, or it comes out incomplete.
     """
-    purchases = events.filter(pc.equal(events["event_type"], EventType.PURCHASE.value))
-    purchases = purchases.select(["event_time_ms", "user_id", "item_id"])
+    purchases = purchases_of(events).select(["event_time_ms", "user_id", "item_id"])
     distinct = purchases.group_by(purchases.column_names).aggregate([])
     distinct = distinct.sort_by([(name, "ascending") for name in distinct.column_names])
     starts = _starts(distinct)

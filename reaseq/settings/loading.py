@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 from pydantic_settings import SettingsError as PydanticSettingsError
 
+from reaseq.errors import InputError
 from reaseq.settings.section import Section
 
 ENV_PREFIX = "REASEQ_"
@@ -27,7 +28,7 @@ CONFIG_VARIABLE = "REASEQ_CONFIG"
 SettingsT = TypeVar("SettingsT", bound=Section)
 
 
-class SettingsError(ValueError):
+class SettingsError(InputError):
     """Some setting is wrong; the message names each field and says what is allowed."""
 
 

@@ -23,6 +23,7 @@ from feast.infra.online_stores.helpers import extract_text_and_num
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
+from reaseq.errors import UnavailableError
 from streams.feature_store.encoding import EncodedRows
 
 logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class OnlineStoreError(ConnectionError):
+class OnlineStoreError(UnavailableError):
     """The online store cannot be reached, or does not let us in; the message says what to check."""
 
 

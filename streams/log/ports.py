@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from reaseq.errors import UnavailableError
+
 Headers = Sequence[tuple[str, bytes]]
 
 
@@ -44,7 +46,7 @@ class Topic(NamedTuple):
     num_partitions: int
 
 
-class LogError(RuntimeError):
+class LogError(UnavailableError):
     """The log cannot be used; the message says what was tried and what to check."""
 
 

@@ -115,4 +115,4 @@ def test_wrong_questions_are_refused(shop: Shop) -> None:
     assert shop.http.get(path, params={"k": 0}).status_code == 422
     too_many = shop.http.get(path, params={"k": 101})
     assert too_many.status_code == 422
-    assert "serve.max_k" in too_many.text
+    assert "recommender.max_k" in too_many.text

@@ -141,13 +141,13 @@ class FakeWriter:
         self.is_closed = True
 
 
-def toy_recommender(version: str) -> Recommender:
+def toy_recommender(version: str, trained_up_to_ms: int = 0) -> Recommender:
     """A whole recommender of three items; its ranker has learnt nothing but knows its name."""
     vectors = np.array([[0, 1], [1, 0], [1, 0.1]], np.float32)
     model = RankerModel(text_by_code(vectors), RankerSettings(hidden_size=8, head_size=4))
-    ranker = Ranker.of(model, VOCABULARY, version=version)
+    ranker = Ranker.of(model, VOCABULARY, version=version, trained_up_to_ms=trained_up_to_ms)
     nearest = NearestItems(VOCABULARY, vectors)
-    return Recommender(VOCABULARY, [nearest], Popularity(VOCABULARY), ranker)
+    return Recommender(VOCABULARY, [nearest, Popularity(VOCABULARY)], ranker)
 
 
 def memory_log(num_partitions: int = 1) -> MemoryLog:

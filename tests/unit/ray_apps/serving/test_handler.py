@@ -200,7 +200,7 @@ def test_questions_out_of_bounds_are_refused(front: Front) -> None:
     too_many = front.http.get(path, params={"k": 51})
     assert (too_many.status_code, too_many.json()) == (
         422,
-        {"detail": "k is at most 50 (serve.max_k)"},
+        {"detail": "k is at most 50 (recommender.max_k)"},
     )
     assert front.http.get(path, params={"k": 0}).status_code == 422
     assert front.http.get(path, params={"scene": "attic"}).status_code == 422

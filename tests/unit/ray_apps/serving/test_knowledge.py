@@ -171,15 +171,17 @@ def test_a_restart_takes_up_the_items_that_waited(working: Working) -> None:
 
 
 def test_at_most_so_many_items_go_together(tmp_path: Path) -> None:
-    """A long catalogue is worked in steps; it is idle when none is left."""
+    """A long catalogue is worked in steps; idle, and saved, when none is left."""
     working = Working(tmp_path, max_concurrent=2)
     working.send("a", "b", "c")
     working.step()
     assert len(working.model.prompts) == 2
     assert not working.worker.progress().is_idle
+    assert working.saved() is None
     working.step()
     assert len(working.model.prompts) == 3
     assert working.worker.progress().is_idle
+    assert working.saved() == 3
 
 
 def test_it_is_not_idle_before_it_has_begun(working: Working) -> None:

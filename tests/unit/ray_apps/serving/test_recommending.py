@@ -196,6 +196,15 @@ def test_a_closed_service_reads_no_more() -> None:
     assert shop.items.poll(0.0, 10) == []
 
 
+def test_what_the_model_was_trained_on_is_not_learnt_again() -> None:
+    """Of the history only what is newer; it still says what time it is."""
+    recommender = toy_recommender("v1", trained_up_to_ms=50)
+    history = event_table([bought("u", "tea", 50), bought("u", "cup", 51)])
+    live = LiveRecommender(recommender, history)
+    assert purchases_in(recommender) == {"cup": 1.0}
+    assert live.newest_event_ms == 51
+
+
 def test_now_is_just_after_the_newest_event_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the history, of what came, or of the user, whichever is newest."""
     recommender = toy_recommender("v1")

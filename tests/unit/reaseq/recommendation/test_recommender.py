@@ -70,8 +70,13 @@ def random_ranker(vocabulary: ItemVocabulary = ITEMS) -> Ranker:
 
 def recommender_with(ranker: Ranker | None) -> Recommender:
     """Sources that have seen a few orders."""
-    sources = CoOccurrence(ITEMS), NearestItems(ITEMS, VECTORS), GeneratedItems(ITEMS)
-    recommender = Recommender(ITEMS, sources, Popularity(ITEMS), ranker)
+    sources = (
+        CoOccurrence(ITEMS),
+        NearestItems(ITEMS, VECTORS),
+        GeneratedItems(ITEMS),
+        Popularity(ITEMS),
+    )
+    recommender = Recommender(ITEMS, sources, ranker)
     recommender.observe(purchases((1, ["tea", "cup"]), (2, ["tea", "pot"]), (3, ["train"])))
     return recommender
 

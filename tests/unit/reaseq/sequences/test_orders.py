@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reaseq.schemas import EVENT_SCHEMA
-from reaseq.sequences.orders import orders_of
+from reaseq.sequences.orders import best_sellers, orders_of
 
 Row = tuple[str, str, str, int]
 
@@ -69,3 +69,22 @@ def test_orders_do_not_depend_on_the_order_of_events(made: list[Row], random: ob
         for item in order["label_item_ids"]
     ]
     assert sorted(found) == sorted({row for row in made if row[2] == "purchase"})
+
+
+def test_best_sellers_come_by_purchases_and_equal_ones_by_id() -> None:
+    """Views and returns are not purchases; an item is counted once per purchase."""
+    kinds = [("b", "purchase"), ("a", "purchase"), ("c", "purchase"), ("c", "purchase")]
+    rows = [
+        {
+            "event_id": f"e{n}",
+            "user_id": "u",
+            "item_id": item,
+            "event_type": kind,
+            "event_time_ms": n,
+            "value": None,
+        }
+        for n, (item, kind) in enumerate([*kinds, ("a", "view"), ("d", "return")])
+    ]
+    events = pa.Table.from_pylist(rows, schema=EVENT_SCHEMA)
+    assert best_sellers(events) == [("c", 2), ("a", 1), ("b", 1)]
+    assert best_sellers(events, 1) == [("c", 2)]

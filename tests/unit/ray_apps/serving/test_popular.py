@@ -1,10 +1,9 @@
-"""`ray_apps.serving.history` and `ray_apps.serving.popular`."""
+"""`ray_apps.serving.popular`."""
 
 from __future__ import annotations
 
 import msgspec
 
-from ray_apps.serving.history import BestSeller, best_sellers
 from ray_apps.serving.popular import REFRESH_S, PopularItems
 from reaseq.events import EventType
 from reaseq.recommendation.slate import Scene
@@ -17,14 +16,6 @@ SOLD = (
     bought("u", "cup", 4),
     *(msgspec.structs.replace(bought(u, "pot", 5), event_type=EventType.VIEW) for u in "abc"),
 )
-
-
-def test_only_purchases_count_and_equal_ones_go_by_id() -> None:
-    """Three looks sell nothing."""
-    expected = [BestSeller("tea", 2), BestSeller("cup", 1), BestSeller("pot", 1)]
-    assert best_sellers(FakeHistory(*SOLD), 10) == expected
-    assert best_sellers(FakeHistory(*SOLD), 1) == expected[:1]
-    assert best_sellers(FakeHistory(), 10) == []
 
 
 def test_popular_items_name_the_fallback_and_their_source() -> None:
