@@ -50,7 +50,7 @@ class BehaviourFollower:
             Checkpoints(home.checkpoints / "behaviours"),
             log.partitions(settings.topics.events),
         )
-        self._changed = ChangedUsers(self._features, settings.generator.min_new_events)
+        self._changed = ChangedUsers(self._features, settings.generation.min_new_events)
         self._unsaved: list[pa.Table] = []
         self._saved_at = time.monotonic()
         self._num_generated = 0
@@ -93,7 +93,7 @@ class BehaviourFollower:
     async def _generate(self, due: Due) -> None:
         try:
             generated = await asyncio.wait_for(
-                self._generator.generate.remote(due.sequences), self._settings.generator.timeout_s
+                self._generator.generate.remote(due.sequences), self._settings.generation.timeout_s
             )
         except BaseException:
             self._changed.again(due)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import torch
 from ray import serve
 
-from ray_apps.registry.kinds import generators
+from ray_apps.registry.kinds import registry_of
 from ray_apps.settings import Settings
 from reaseq.generator.generator import DiffusionGenerator
 
@@ -33,11 +33,11 @@ class GeneratorReplica:
     def __init__(self, settings: Settings) -> None:
         # Whole batches in one thread each: with more, replicas on one machine fight for its cores.
         torch.set_num_threads(1)
-        self._models = generators(settings)
+        self._models = registry_of(settings, "generator")
         self._device = settings.pools.generator.device
         self._generator: DiffusionGenerator | None = None
-        self.generate.set_max_batch_size(settings.generator.max_batch_size)
-        self.generate.set_batch_wait_timeout_s(settings.generator.batch_wait_timeout_s)
+        self.generate.set_max_batch_size(settings.generation.max_batch_size)
+        self.generate.set_batch_wait_timeout_s(settings.generation.batch_wait_timeout_s)
         try:
             self._look_for_champion()
         except Exception:

@@ -14,7 +14,7 @@ import logging
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ray_apps.registry.kinds import rankers
+from ray_apps.registry.kinds import registry_of
 from ray_apps.runtime.home import Home
 from ray_apps.serving.new_items import NewItemWatch
 from ray_apps.serving.popular import PopularItems
@@ -41,7 +41,7 @@ class RecommenderReplica:
     def __init__(self, settings: Settings) -> None:
         home = Home(settings.home)
         self._settings = settings
-        self._models = rankers(settings)
+        self._models = registry_of(settings, "ranker")
         self._archive = EventArchive(home.events)
         self._checkpoints = Checkpoints(home.checkpoints)
         self._popular = PopularItems(home)
