@@ -29,7 +29,7 @@ class Home:
 
     @property
     def registry(self) -> Path:
-        """The model registry's file; the folder is also that of the rankers."""
+        """The folder of the model registry's file; the rankers share it."""
         return self.versions("models")
 
     def versions(self, folder: str) -> Path:
