@@ -87,8 +87,8 @@ class GeneratorReplica(Replica):
     def __init__(self, settings: Settings) -> None:
         # Whole batches in one thread each: with more, replicas on one machine fight for its cores.
         torch.set_num_threads(1)
-        self.generate.set_max_batch_size(settings.generator.max_batch_size)
-        self.generate.set_batch_wait_timeout_s(settings.generator.batch_wait_timeout_s)
+        self.generate.set_max_batch_size(settings.generation.max_batch_size)
+        self.generate.set_batch_wait_timeout_s(settings.generation.batch_wait_timeout_s)
         self._service = generator_service(Ports(settings))
         self.run(self._service, self._service.step, WATCH_INTERVAL_S)
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ray_apps.registry.kinds import generators, rankers
+from ray_apps.registry.kinds import registry_of
 from ray_apps.runtime.home import Home
 from ray_apps.serving.champion import Champions
 from ray_apps.serving.history import EventHistory
@@ -57,12 +57,12 @@ class Ports:
     @cached_property
     def rankers(self) -> Champions:
         """The registry of rankers."""
-        return rankers(self.settings)
+        return registry_of(self.settings, "ranker")
 
     @cached_property
     def generators(self) -> Champions:
         """The registry of behaviour generators."""
-        return generators(self.settings)
+        return registry_of(self.settings, "generator")
 
     def load_recommender(self, folder: Path) -> Recommender:
         """The recommender in a model folder, with what the settings say about slates."""

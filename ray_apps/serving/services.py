@@ -46,8 +46,8 @@ def behaviour_refresher(ports: Ports, ask: AskGenerator) -> BehaviourRefresher:
         ports.features,
         ports.follow_on(ports.events, "behaviours"),
         ask,
-        min_new_events=settings.generator.min_new_events,
-        timeout_s=settings.generator.timeout_s,
+        min_new_events=settings.generation.min_new_events,
+        timeout_s=settings.generation.timeout_s,
         max_poll_records=settings.stream.max_poll_records,
         save_interval_s=settings.stream.checkpoint_interval_s,
     )
