@@ -10,7 +10,7 @@ from rich.table import Table
 
 from ray_apps.jobs.generate import generate_for_all
 from ray_apps.registry.kinds import generators, rankers
-from ray_apps.registry.registry import ModelEntry, Models
+from ray_apps.registry.registry import ModelEntry, Registry
 from ray_apps.runtime.cluster import ray_cluster
 from ray_apps.runtime.console_output import mute
 from ray_apps.runtime.feature_store import apply_features
@@ -93,7 +93,7 @@ def rollback_command(settings: Settings, console: Console, kind: str) -> None:
     console.print(f"[green]back to {version}[/green]: replicas take it within seconds")
 
 
-def _both(settings: Settings) -> dict[str, Models]:
+def _both(settings: Settings) -> dict[str, Registry]:
     return {"ranker": rankers(settings), "generator": generators(settings)}
 
 

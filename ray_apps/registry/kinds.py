@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from ray_apps.registry.registry import Models, sqlite_uri
+from ray_apps.registry.registry import Registry, sqlite_uri
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
 
 
-def rankers(settings: Settings) -> Models:
+def rankers(settings: Settings) -> Registry:
     """The versions of the ranker, with the candidate index beside each."""
-    return Models(Home(settings.home).models, _uri(settings), "reaseq-ranker")
+    return Registry(Home(settings.home).models, _uri(settings), "reaseq-ranker")
 
 
-def generators(settings: Settings) -> Models:
+def generators(settings: Settings) -> Registry:
     """The versions of the behaviour generator."""
-    return Models(Home(settings.home).generators, _uri(settings), "reaseq-generator")
+    return Registry(Home(settings.home).generators, _uri(settings), "reaseq-generator")
 
 
 def _uri(settings: Settings) -> str:
