@@ -21,7 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-models = typer.Typer(no_args_is_help=True, help="The model registry: list, promote, roll back.")
+models = typer.Typer(no_args_is_help=True, help="The model registry: list, promote, go back, show.")
 app.add_typer(models, name="models")
 deploy = typer.Typer(no_args_is_help=True, help="What a cluster needs to know.")
 app.add_typer(deploy, name="deploy")
@@ -203,6 +203,19 @@ def rollback(kind: KindOption = ModelKind.RANKER, config: ConfigOption = None) -
         from ray_apps.cli.model_commands import rollback_command
 
         rollback_command(settings, console, kind)
+
+
+@models.command()
+def ui(
+    host: Annotated[str, typer.Option(help="The interface to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 5000,
+    config: ConfigOption = None,
+) -> None:
+    """Open MLflow's pages on every training, version and promotion. Ctrl-C ends them."""
+    with settings_for(config) as settings:
+        from ray_apps.cli.ui_command import ui_command
+
+        ui_command(settings, console, host, port)
 
 
 @deploy.command("serve-config")

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ray_apps.jobs.generate import generate_for_all
+from ray_apps.registry.entries import ModelEntry
 from ray_apps.registry.kinds import generators, rankers
-from ray_apps.registry.registry import ModelEntry, Registry
+from ray_apps.registry.registry import Registry
 from ray_apps.runtime.cluster import ray_cluster
 from ray_apps.runtime.console_output import mute
 from ray_apps.runtime.feature_store import apply_features

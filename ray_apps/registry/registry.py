@@ -73,6 +73,11 @@ class Registry:
         return self._connection.uri
 
     @property
+    def folder(self) -> Path:
+        """Where the folders of all versions are."""
+        return self._folders.root
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing was ever trained or asked for here."""
         return self._connection.is_empty
