@@ -100,6 +100,7 @@ class Registry:
         `params` may be nested: names are joined by dots. `tags` say what is trained on.
         """
         parent = self.champion
+        self.folder.mkdir(parents=True, exist_ok=True)
         with self._new_run(parent, tags) as run_id, self._connection.changing() as client:
             log_params(client, run_id, params)
             version = self._reserve(client, run_id)
