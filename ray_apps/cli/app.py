@@ -24,7 +24,9 @@ app = typer.Typer(
 RANKER = next(iter(MODEL_KINDS))
 """The kind that is meant where none is named."""
 
-models = typer.Typer(no_args_is_help=True, help="The model registry: list, promote, roll back.")
+models = typer.Typer(
+    no_args_is_help=True, help="The model registry: list, promote, roll back, look."
+)
 app.add_typer(models, name="models")
 deploy = typer.Typer(no_args_is_help=True, help="What a cluster needs to know.")
 app.add_typer(deploy, name="deploy")
@@ -210,6 +212,19 @@ def rollback(kind: KindOption = RANKER, config: ConfigOption = None) -> None:
         from ray_apps.cli.registry_commands import rollback_command
 
         rollback_command(settings, console, kind)
+
+
+@models.command()
+def ui(
+    host: Annotated[str, typer.Option(help="The interface to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="The port to listen on.")] = 5000,
+    config: ConfigOption = None,
+) -> None:
+    """Open MLflow's pages on every training, version and promotion. Ctrl-C ends them."""
+    with settings_for(config) as settings:
+        from ray_apps.cli.ui_command import ui_command
+
+        ui_command(settings, console, host, port)
 
 
 @deploy.command("serve-config")

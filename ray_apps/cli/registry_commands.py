@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.table import Table
 
+from ray_apps.registry.entries import ModelEntry
 from ray_apps.registry.kinds import MODEL_KINDS, registry_of
-from ray_apps.registry.registry import ModelEntry
 from ray_apps.runtime.run_file import find_running
 from ray_apps.settings import Settings
 

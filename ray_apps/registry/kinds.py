@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from ray_apps.registry.registry import Models, sqlite_uri
+from ray_apps.registry.registry import Registry, sqlite_uri
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
 from reaseq.errors import InputError
@@ -111,12 +111,12 @@ def kind_of(name: str) -> ModelKind:
     return MODEL_KINDS[name]
 
 
-def registry_of(settings: Settings, kind: str) -> Models:
+def registry_of(settings: Settings, kind: str) -> Registry:
     """The versions of a kind of model."""
     row, home = kind_of(kind), Home(settings.home)
     uri = settings.registry.uri
     where = uri.get_secret_value() if uri else sqlite_uri(home.registry)
-    return Models(home.versions(row.folder), where, row.registered_name)
+    return Registry(home.versions(row.folder), where, row.registered_name)
 
 
 def load_version(settings: Settings, kind: str, version: str, device: str = "cpu") -> Any:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from ray_apps.registry.kinds import kind_of, registry_of
 from ray_apps.settings import Settings, TrainSettings
-from ray_apps.training.training_run import begin
 from reaseq.artifacts import Manifest
 from reaseq.training.loop import EpochReport, Fit, FitState
 from reaseq.training.worker import Worker
@@ -66,8 +65,8 @@ def train_and_register(
     """
     row, registry = kind_of(kind), registry_of(settings, kind)
     training = row.prepare_training(settings, TrainingRequest(before_ms, seed, on_progress))
-    params = {**dict(_flat(row.settings_of(settings).model_dump(mode="json"))), "seed": seed}
-    with begin(registry, params) as run:
+    params = {**row.settings_of(settings).model_dump(mode="json"), "seed": seed}
+    with registry.begin(params) as run:
 
         def report(epoch: EpochReport) -> None:
             held_out = {} if epoch.held_out is None else {f"held_out_{row.metric}": epoch.held_out}
@@ -101,12 +100,3 @@ def _on_ray_train() -> Fitter:
     from ray_apps.training.distributed import fit_distributed  # takes seconds to import
 
     return fit_distributed
-
-
-def _flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Nested values with dots in their names."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value

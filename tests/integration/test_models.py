@@ -63,13 +63,13 @@ def load_on(shop: Shop) -> Iterator[Load]:
 
 def a_copy(shop: Shop) -> str:
     """Another version with the same weights, complete in the registry."""
-    models = registry_of(shop.settings, "ranker")
-    version = models.reserve()
-    shutil.copytree(models.folder_of("v0001"), models.folder_of(version))
-    manifest = models.folder_of(version) / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"v0001"', f'"{version}"'))
-    models.complete(version, {"trained_up_to_ms": "1"})
-    return version
+    registry = registry_of(shop.settings, "ranker")
+    with registry.begin({}) as run:
+        shutil.copytree(registry.folder_of("v0001"), run.folder)
+        manifest = run.folder / "manifest.json"
+        manifest.write_text(manifest.read_text().replace('"v0001"', f'"{run.version}"'))
+        run.complete({"trained_up_to_ms": "1"})
+    return run.version
 
 
 def serving(shop: Shop) -> str | None:
