@@ -22,6 +22,7 @@ from reaseq.generator.behaviours import generated_rows
 from streams.feature_store.features import Features
 from streams.log.codec import event_codec
 from streams.log.kafka import KafkaLog
+from streams.offline.tables import Commit
 from streams.shards.changed_users import ChangedUsers, Due
 from streams.shards.checkpoints import Checkpoints
 from streams.shards.follower import Follower
@@ -52,6 +53,8 @@ class BehaviourFollower:
         )
         self._changed = ChangedUsers(self._features, settings.generator.min_new_events)
         self._unsaved: list[pa.Table] = []
+        self._run = f"stream-{uuid.uuid4().hex}"
+        self._num_saves = 0
         self._saved_at = time.monotonic()
         self._num_generated = 0
         self._tasks = [asyncio.get_running_loop().create_task(self._follow())]
@@ -114,8 +117,9 @@ class BehaviourFollower:
     def _save(self) -> None:
         """Write offline what was written online; then the position, if nobody waits before it."""
         if self._unsaved:
-            name = f"stream-{uuid.uuid4().hex}"
-            self._features.append(GENERATED, pa.concat_tables(self._unsaved), name)
+            self._num_saves += 1
+            commit = Commit(self._run, self._num_saves)
+            self._features.append(GENERATED, pa.concat_tables(self._unsaved), commit)
             self._unsaved = []
         if not len(self._changed):
             self._follower.save()

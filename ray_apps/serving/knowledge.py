@@ -30,6 +30,7 @@ from streams.feature_store.features import Features
 from streams.log.codec import item_codec
 from streams.log.kafka import KafkaLog
 from streams.offline.events import EventArchive
+from streams.offline.tables import Commit
 from streams.shards.checkpoints import Checkpoints
 from streams.shards.follower import Follower
 
@@ -147,6 +148,8 @@ class FeatureKnowledge:
     def __init__(self, features: Features) -> None:
         self.features = features
         self._unsaved: list[pa.Table] = []
+        self._run = f"agents-{uuid.uuid4().hex}"
+        self._num_flushes = 0
 
     def read(self, item_ids: list[str]) -> pa.Table:
         """What is known of these items (KNOWLEDGE_SCHEMA)."""
@@ -160,6 +163,7 @@ class FeatureKnowledge:
     def flush(self) -> None:
         """Write offline what was written since the last time."""
         if self._unsaved:
-            name = f"agents-{uuid.uuid4().hex}"
-            self.features.append(KNOWLEDGE, pa.concat_tables(self._unsaved), name)
+            self._num_flushes += 1
+            commit = Commit(self._run, self._num_flushes)
+            self.features.append(KNOWLEDGE, pa.concat_tables(self._unsaved), commit)
             self._unsaved = []

@@ -26,6 +26,7 @@ from reaseq.ranker.model import RankerModel
 from reaseq.ranker.ranker import Ranker
 from reaseq.recommendation.recommender import Recommender
 from streams.feature_store.features import Features
+from streams.offline.tables import Commit
 
 FEATURE_SERVICE = "ranker_v1"
 
@@ -106,4 +107,4 @@ def _write_popularity(home: Home, events: pa.Table, version: str) -> None:
     )
     features = Features.open(home.features)
     features.write(POPULARITY, rows)
-    features.append(POPULARITY, rows, version)
+    features.append(POPULARITY, rows, Commit(f"training-{version}"))
