@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction, WriterProperties
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, TableNotFoundError
 from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction
 from pyarrow.fs import PyFileSystem
@@ -56,9 +56,11 @@ ROWS_A_GROUP = 10_000
 """Rows of one Parquet row group; what a reader must hold at once."""
 
 CONFIGURATION: dict[str, str | None] = {
-    "delta.checkpointInterval": "50",
+    "delta.checkpointInterval": "10",
     "delta.logRetentionDuration": "interval 1 days",
+    "delta.deletedFileRetentionDuration": f"interval {KEEP_REMOVED_HOURS} hours",
 }
+"""Whoever appends reads the log since its last checkpoint: a short tail is worth the writing."""
 
 
 class Commit(NamedTuple):
@@ -103,6 +105,9 @@ class OfflineTable:
                     raise
         return cls(uri, storage_options)
 
+    def __repr__(self) -> str:
+        return f"OfflineTable({self._uri!r})"
+
     @property
     def schema(self) -> pa.Schema:
         """All columns, those of the appends too."""
@@ -121,8 +126,9 @@ class OfflineTable:
             return False
         rows = self._numbered(rows)
         with self._lock:
-            # What is looked at here is what the commit is checked against: no look in between.
-            if self._is_done(commit):
+            # Looking at the version that we have is enough: the commit is checked against all that
+            # came after it, and fails where one of these is of the same run.
+            if self._is_done(commit, self._opened()):
                 return False
             return self._commit(self._write(rows), commit)
 
@@ -197,26 +203,28 @@ class OfflineTable:
                 return
             yield True
 
-    def _is_done(self, commit: Commit) -> bool:
-        done = self._current().transaction_version(commit.app_id)
+    @staticmethod
+    def _is_done(commit: Commit, table: DeltaTable) -> bool:
+        done = table.transaction_version(commit.app_id)
         return done is not None and done >= commit.version
 
     def _commit(self, added: AddAction, commit: Commit) -> bool:
         transaction = Transaction(commit.app_id, commit.version, int(time.time() * 1000))
         properties = CommitProperties(app_transactions=[transaction])
-        table = self._table
+        table = self._opened()
         for _ in range(MAX_ATTEMPTS):
-            assert table is not None, "whether it was done before has been looked up"
             try:
                 table.create_write_transaction(
                     [added], "append", table.schema(), commit_properties=properties
                 )
             except CommitFailedError:
-                if self._is_done(commit):
+                table = self._current()
+                if self._is_done(commit, table):
                     return False  # by another: our file is in no version
-                table = self._table
                 continue
-            self._sync_log(table.version())
+            before = table.version()
+            table.update_incremental()
+            self._sync_log(range(before + 1, table.version() + 1))
             return True
         raise OSError(f"{self._uri}: {MAX_ATTEMPTS} commits lost against others: try again")
 
@@ -261,13 +269,15 @@ class OfflineTable:
 
     def _current(self) -> DeltaTable:
         """The table at its newest version."""
+        table = self._opened()
+        table.update_incremental()
+        return table
+
+    def _opened(self) -> DeltaTable:
+        """The table at the version that it was last seen at."""
         now = time.monotonic()
         if self._table is not None and now - self._opened_at < REOPEN_S:
-            try:
-                self._table.update_incremental()
-                return self._table
-            except DeltaError:
-                pass  # its log was cleaned behind the handle: open it anew
+            return self._table
         try:
             self._table = DeltaTable(self._uri, storage_options=self._options)
         except TableNotFoundError as error:
@@ -280,11 +290,12 @@ class OfflineTable:
         """Where the files are, None for an object store."""
         return None if "://" in self._uri else Path(self._uri)
 
-    def _sync_log(self, version: int) -> None:
-        """Make all commits up to ours durable: the newest known is ours, or comes after it."""
+    def _sync_log(self, versions: range) -> None:
+        """Make these commits durable: ours is among them."""
         if (folder := self._folder) is not None:
             log = folder / "_delta_log"
-            _sync(log / f"{version:020d}.json")
+            for version in versions:
+                _sync(log / f"{version:020d}.json")
             _sync(log)
 
 

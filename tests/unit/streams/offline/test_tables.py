@@ -310,7 +310,11 @@ def test_files_are_durable_before_the_commit_and_the_commit_before_the_return(
         done.append("commit")
         commit(self, *args, **options)
 
-    monkeypatch.setattr(tables, "_sync", lambda path: (done.append(path.suffix), sync(path)))
+    def recorded_sync(path: Path) -> None:
+        done.append(path.name if path.suffix == ".json" else path.suffix)
+        sync(path)
+
+    monkeypatch.setattr(tables, "_sync", recorded_sync)
     monkeypatch.setattr(DeltaTable, "create_write_transaction", recorded)
     table.append(rows(1), Commit("a"))
-    assert done == [".parquet", "", "commit", ".json", ""]
+    assert done == [".parquet", "", "commit", "00000000000000000001.json", ""]
