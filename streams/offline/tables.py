@@ -171,7 +171,9 @@ class OfflineTable:
                 return False
             # On a handle of its own: appends of other threads do not wait for it.
             table = DeltaTable(self._uri, storage_options=self._options)
-            writer = WriterProperties(compression="ZSTD", compression_level=1)
+            writer = WriterProperties(
+                compression="ZSTD", compression_level=1, max_row_group_size=ROWS_A_GROUP
+            )
             try:
                 table.optimize.compact(target_size=TARGET_BYTES, writer_properties=writer)
             except CommitFailedError:
