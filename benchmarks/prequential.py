@@ -43,6 +43,7 @@ from reaseq.recommendation.recommender import Recommender
 from reaseq.schemas import SEQUENCE_SCHEMA
 from reaseq.sequences.orders import orders_of
 from streams.feature_store.features import Features
+from streams.offline.tables import Commit
 
 ORDERS_AT_ONCE = 64
 BASE = "ranker_plain"
@@ -105,13 +106,13 @@ def fill_features(settings: Settings, log: EventLog) -> Features:
     """The whole log through the backfill, the catalogue, and the knowledge that ships."""
     apply_features(settings)
     features = Features.open(Home(settings.home).features)
-    features.append(ITEMS, log.items, "items")
+    features.append(ITEMS, log.items, Commit("items"))
     known = [
         msgspec.structs.replace(found, item_id=item["item_id"])
         for item in log.items.to_pylist()
         if (found := recorded(content_hash(item["title"], item["description"])))
     ]
-    features.append(KNOWLEDGE, knowledge_table(known), "recorded")
+    features.append(KNOWLEDGE, knowledge_table(known), Commit("recorded"))
     file = settings.home / "events.parquet"
     pq.write_table(log.events, file)
     backfill_events(settings, file)

@@ -4,10 +4,10 @@ Feast tells objects apart by identity, so this file is reached through the one i
 `feature_repo.definitions`: `Features.apply` imports it, and the `definitions.py` that it leaves in
 a Feast home re-exports it to the `feast` command line.
 
-The offline source of a view is a folder of Parquet part files, relative to the Feast home. Its
-`created` column is the event time plus the row's revision in microseconds: among the rows of one
-key and event time the highest revision is the true one. No view has a time to live (`ttl` zero): a
-user sequence stays true until its user acts again, even when that takes a year.
+The offline source of a view is a Delta table, relative to the Feast home. Its `created` column is
+the event time plus the row's revision in microseconds: among the rows of one key and event time the
+highest revision is the true one. No view has a time to live (`ttl` zero): a user sequence stays
+true until its user acts again, even when that takes a year.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from datetime import timedelta
 
 import pyarrow as pa
 from feast import Entity, FeatureService, FeatureView, Field, FileSource, PushSource, ValueType
+from feast.data_format import DeltaFormat
 from feast.types import Array, FeastType, Float64, Int64, String
 
 from reaseq.feature_views import VIEWS, ViewSpec
@@ -36,14 +37,15 @@ ENTITIES = {"user_id": user, "item_id": item}
 
 
 def push_source(spec: ViewSpec) -> PushSource:
-    """Where `feast` pushes rows of a view, and the folder they are kept in."""
-    parts = FileSource(
-        name=f"{spec.name}_parts",
+    """Where `feast` pushes rows of a view, and the table they are kept in."""
+    table = FileSource(
+        name=f"{spec.name}_table",
         path=f"data/{spec.name}",
+        file_format=DeltaFormat(),
         timestamp_field="event_timestamp",
         created_timestamp_column="created",
     )
-    return PushSource(name=f"{spec.name}_push", batch_source=parts)
+    return PushSource(name=f"{spec.name}_push", batch_source=table)
 
 
 def feature_view(spec: ViewSpec) -> FeatureView:

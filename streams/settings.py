@@ -75,7 +75,7 @@ class StreamSettings(Section):
 
 
 class FeatureStoreSettings(Section):
-    """Feast: the online store. The offline store is Parquet under the home folder."""
+    """Feast: the online store. The offline store is Delta tables under the home folder."""
 
     online: Literal["sqlite", "redis"] = "sqlite"
     redis_url: SecretStr | None = None

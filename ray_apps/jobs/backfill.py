@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ray_apps.settings import Settings
 from streams.feature_store.features import Features
 from streams.offline.backfill import backfill, partition_of
 from streams.offline.events import EventArchive
+from streams.offline.tables import Commit
 
 _PARTITION = "backfill_partition"
 
@@ -24,15 +26,15 @@ _CPUS = 2
 def backfill_events(
     settings: Settings,
     events: Path,
-    name: str = "backfill",
     progress: Callable[[int], None] = lambda num_events: None,
 ) -> int:
     """Write the history in Parquet (EVENT_SCHEMA) to the features; return the number of users.
 
     Ray must be initialised and the feature store applied. `progress` is told how many events more
-    are done. The same `name` again replaces what it wrote offline.
+    are done. A backfill repeated leaves the same features; offline, what is equal is there twice.
     """
     num_partitions = settings.kafka.num_partitions
+    run = f"backfill-{uuid.uuid4().hex}"
 
     def with_partition(table: pa.Table) -> pa.Table:
         return table.append_column(_PARTITION, partition_of(table["user_id"], num_partitions))
@@ -44,7 +46,7 @@ def backfill_events(
             Features.open(Home(settings.home).features),
             EventArchive(Home(settings.home).events),
             settings.stream.max_sequence_events,
-            part=f"{name}-{number}-of-{num_partitions}",
+            Commit(f"{run}-{number}"),
         )
         return pa.table({"num_users": [num_users], "num_events": [table.num_rows]})
 

@@ -7,6 +7,7 @@ sequences, written offline only, so that the ranker's training rows find what wo
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -24,6 +25,7 @@ from reaseq.generator.behaviours import generated_rows
 from reaseq.generator.folder import KIND
 from reaseq.generator.generator import DiffusionGenerator
 from streams.feature_store.features import Features
+from streams.offline.tables import Commit
 from streams.shards.checkpoints import Checkpoints
 from streams.shards.positions import Position, Positions
 
@@ -81,7 +83,7 @@ def generate_as_of(
 class _Generate:
     """The actor of both jobs: holds the generator, takes one slice of the input a call."""
 
-    def __init__(self, settings: Settings, version: str, scope: Scope) -> None:
+    def __init__(self, settings: Settings, version: str, scope: Scope, run: str) -> None:
         home = Home(settings.home)
         self._features = Features.open(home.features)
         self._generator: DiffusionGenerator = load_version(
@@ -91,12 +93,13 @@ class _Generate:
             Checkpoints(home.checkpoints), settings.topics.events, settings.kafka.num_partitions
         )
         self._scope = scope
+        self._run = run
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         number = rows[_SLICE][0].as_py()
         generated = self._generate(rows.drop_columns(_SLICE))
-        name = f"{self._scope}-{self._generator.version}-{number:06d}"
-        self._features.append(GENERATED, generated, name)
+        # Slices come in any order, and a slice that Ray repeats must not be added twice.
+        self._features.append(GENERATED, generated, Commit(f"{self._run}-{number}"))
         if self._scope == "all":
             self._features.write(GENERATED, generated)
         num_behaviours = pc.sum(pc.list_value_length(generated["item_ids"])).as_py() or 0
@@ -135,7 +138,7 @@ def _run(
     pool = settings.pools.generator
     dataset = ray.data.from_arrow(numbered).map_batches(
         _Generate,
-        fn_constructor_args=(settings, version, scope),
+        fn_constructor_args=(settings, version, scope, f"{scope}-{version}-{uuid.uuid4().hex}"),
         batch_size=None,  # a slice a call
         batch_format="pyarrow",
         num_cpus=pool.num_cpus,

@@ -19,11 +19,13 @@ from ray.actor import ActorHandle
 from ray_apps.jobs.shard_runner import ShardDescription, ShardRunner, StreamControl
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
+from reaseq.feature_views import VIEWS
 from streams.feature_store.features import Features, warm_up
 from streams.log.codec import event_codec, item_codec
 from streams.log.dead_letters import DeadLetters
 from streams.log.kafka import KafkaLog
 from streams.log.ports import Log, Partition
+from streams.offline.compaction import Compaction
 from streams.offline.events import EventArchive
 from streams.shards.catalogue_handler import CatalogueHandler
 from streams.shards.checkpoints import Checkpoints
@@ -101,6 +103,11 @@ class StreamJob:
             target=self._run, args=(settings,), name="reaseq-stream", daemon=True
         )
         self._thread.start()
+        # One stream at a time runs on a home, so this is its tables' only compaction.
+        home = Home(settings.home)
+        features = Features.open(home.features)
+        archive = EventArchive(home.events)
+        self._compaction = Compaction([archive.table, *(features.table(view) for view in VIEWS)])
 
     def wait_until_ready(self) -> None:
         """Return once every shard reads. Raises RuntimeError when one cannot start."""
@@ -127,6 +134,7 @@ class StreamJob:
         """Let every shard checkpoint and end, and wait for it."""
         ray.get(self._control.stop.remote())
         self._thread.join(timeout=READY_TIMEOUT_S)
+        self._compaction.stop()
         ray.kill(self._control)
 
     def _run(self, settings: Settings) -> None:

@@ -14,7 +14,7 @@ class Home:
 
     @property
     def features(self) -> Path:
-        """The Feast repository: registry, online store, offline parts."""
+        """The Feast repository: registry, online store, offline tables."""
         return self.root / "features"
 
     @property

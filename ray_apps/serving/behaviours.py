@@ -20,6 +20,7 @@ from ray_apps.serving.generating import Generated
 from reaseq.feature_views import GENERATED
 from reaseq.generator.behaviours import generated_rows
 from streams.feature_store.ports import FeatureTables
+from streams.offline.tables import Commit
 from streams.shards.changed_users import ChangedUsers, Due
 from streams.shards.follower import Follower
 
@@ -62,6 +63,8 @@ class BehaviourRefresher:
         self._now_ms = now_ms
         self._changed = ChangedUsers(features, min_new_events)
         self._unsaved: list[pa.Table] = []
+        self._run = f"stream-{uuid.uuid4().hex}"
+        self._num_saves = 0
         self._saved_at = clock()
         self._num_generated = 0
 
@@ -121,8 +124,9 @@ class BehaviourRefresher:
     def _save(self) -> None:
         """Write offline what was written online; then the position, if nobody waits before it."""
         if self._unsaved:
-            name = f"stream-{uuid.uuid4().hex}"
-            self._features.append(GENERATED, pa.concat_tables(self._unsaved), name)
+            self._num_saves += 1
+            commit = Commit(self._run, self._num_saves)
+            self._features.append(GENERATED, pa.concat_tables(self._unsaved), commit)
             self._unsaved = []
         if not len(self._changed):
             self._follower.save()

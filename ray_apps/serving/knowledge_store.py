@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from reaseq.feature_views import KNOWLEDGE
 from streams.feature_store.ports import FeatureTables
+from streams.offline.tables import Commit
 
 
 class FeatureKnowledge:
@@ -16,6 +17,8 @@ class FeatureKnowledge:
     def __init__(self, features: FeatureTables) -> None:
         self._features = features
         self._unsaved: list[pa.Table] = []
+        self._run = f"agents-{uuid.uuid4().hex}"
+        self._num_flushes = 0
 
     def read(self, item_ids: list[str]) -> pa.Table:
         """What is known of these items (KNOWLEDGE_SCHEMA)."""
@@ -29,6 +32,7 @@ class FeatureKnowledge:
     def flush(self) -> None:
         """Write offline what was written since the last time."""
         if self._unsaved:
-            name = f"agents-{uuid.uuid4().hex}"
-            self._features.append(KNOWLEDGE, pa.concat_tables(self._unsaved), name)
+            self._num_flushes += 1
+            commit = Commit(self._run, self._num_flushes)
+            self._features.append(KNOWLEDGE, pa.concat_tables(self._unsaved), commit)
             self._unsaved = []

@@ -22,6 +22,7 @@ from reaseq.sequences.orders import purchases_of
 from reaseq.training.early_stopping import split_newest
 from reaseq.training.loop import FitState, trained_weights
 from streams.feature_store.features import Features
+from streams.offline.tables import Commit
 
 FEATURE_SERVICE = "ranker_v1"
 
@@ -81,7 +82,7 @@ class RankerTraining:
         )
         features = Features.open(Home(self._settings.home).features)
         features.write(POPULARITY, rows)
-        features.append(POPULARITY, rows, version)
+        features.append(POPULARITY, rows, Commit(f"training-{version}"))
 
 
 def prepare(settings: Settings, request: TrainingRequest) -> RankerTraining:

@@ -34,12 +34,12 @@ ELEMENTS_TAG = b"\x0a"
 class EncodedRows:
     """Rows of one feature view as bytes: parallel lists, one entry a row.
 
-    `orders` holds `(event time in microseconds, revision)`, which orders all versions of a row.
-    `texts` holds the readable form of scalar features, which Feast keeps beside the bytes.
+    `row_versions` holds `(event time in microseconds, revision)`, which orders the versions of a
+    row. `texts` holds the readable form of scalar features, which Feast keeps beside the bytes.
     """
 
     entity_keys: list[bytes]
-    orders: list[tuple[int, int]]
+    row_versions: list[tuple[int, int]]
     values: dict[str, list[bytes]]
     texts: dict[str, list[str | None]]
 

@@ -5,7 +5,7 @@ or read: a Ray actor, a Serve replica, a job. An opened one is safe to share amo
 not travel between processes, so send the home instead. Importing Feast takes seconds: do it when an
 actor starts, not in the path of a request.
 
-Online writes keep the order of a row, `(event time, revision)`, and refuse to go back; see
+Online writes keep the version of a row, `(event time, revision)`, and refuse to go back; see
 `streams.feature_store.guard`. Online reads and the point-in-time join go through Feast.
 """
 
@@ -22,18 +22,21 @@ from pydantic import SecretStr
 
 from reaseq.events import EventType
 from reaseq.feature_views import SEQUENCES, VIEWS, ViewSpec
-from reaseq.schemas import EVENT_SCHEMA, ORDER_SCHEMA, SEQUENCE_SCHEMA, TRAINING_SCHEMA
+from reaseq.schemas import EVENT_SCHEMA, ORDER_SCHEMA
 from reaseq.sequences.state import SequenceState
 from streams.feature_store.guard import GuardedOnlineStore
 from streams.feature_store.repository import OnlineStoreName, apply_definitions, open_store
 from streams.feature_store.views import (
     checked,
     encode_rows,
+    offline_rows,
+    offline_schema,
+    rows_known,
     rows_of_response,
-    without_nulls,
-    write_offline,
+    training_table,
 )
-from streams.offline.parts import parts
+from streams.offline.point_in_time import keys_of, newest_rows
+from streams.offline.tables import Commit, OfflineTable
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -49,6 +52,7 @@ class Features:
         # Looked up once: a look-up in the registry costs more than the read itself.
         self._views = {v: store.get_feature_view(v.name) for v in VIEWS}
         self._services = {v: store.get_feature_service(v.service) for v in VIEWS}
+        self._tables = {v: OfflineTable(_table_folder(home, v)) for v in VIEWS}
 
     @staticmethod
     def apply(
@@ -59,6 +63,8 @@ class Features:
         Once, in the driver, before others open the home. Takes 0.1 s, or 1 ms without a change.
         `redis_url` goes with `online="redis"`; raises OnlineStoreError when it does not answer.
         """
+        for view in VIEWS:
+            OfflineTable.create(_table_folder(Path(home), view), offline_schema(view))
         return apply_definitions(Path(home), online, redis_url)
 
     @classmethod
@@ -90,27 +96,26 @@ class Features:
         response = self._store.get_online_features(self._services[view], entity_rows=entity_rows)
         return rows_of_response(view, response.to_dict())
 
-    def append(self, view: ViewSpec, rows: pa.Table, part: str) -> None:
-        """Write versions of rows offline as the part `part`.
+    def append(self, view: ViewSpec, rows: pa.Table, commit: Commit) -> None:
+        """Add versions of rows offline, whole, and once a commit; see `OfflineTable.append`.
 
-        The part appears whole; writing the same name again replaces it, so replays are harmless.
+        A version that comes twice under two commits is joined like one. Raises ValueError for a
+        column missing or mistyped.
         """
-        write_offline(view, self.home, part, checked(view, rows))
+        self._tables[view].append(offline_rows(view, checked(view, rows)), commit)
 
     def newest(self, view: ViewSpec) -> pa.Table:
-        """The newest row of each key of `view`, from the offline store."""
-        read = [part.read(view.schema.names) for part in parts(self.home / "data" / view.name)]
-        rows = pa.concat_tables([view.schema.empty_table(), *read]).cast(view.schema)
-        rows = rows.sort_by([(view.key, "ascending"), (view.time, "ascending")])
-        keys = rows[view.key].combine_chunks()
-        last = pc.not_equal(keys[:-1], keys[1:]) if len(keys) > 1 else pa.array([], pa.bool_())
-        return rows.filter(pa.concat_arrays([last, pa.repeat(True, min(len(keys), 1))]))
+        """The newest row of each key of `view`, from the offline store, by key."""
+        return newest_rows(self._tables[view], view.key, view.schema)
 
     def keys(self, view: ViewSpec) -> list[str]:
-        """Every user or item that has a row in `view`, from the offline store."""
-        read = [part.read([view.key]) for part in parts(self.home / "data" / view.name)]
-        found = [table[view.key].unique().to_pylist() for table in read]
-        return sorted({key for of_part in found for key in of_part})
+        """Every user or item that has a row in `view`, from the offline store, in order."""
+        keys: list[str] = keys_of(self._tables[view], view.key).to_pylist()
+        return keys
+
+    def table(self, view: ViewSpec) -> OfflineTable:
+        """The table of a view's offline rows, to compact it or to delete from it."""
+        return self._tables[view]
 
     def training_rows(self, labels: pa.Table) -> pa.Table:
         """Each order (ORDER_SCHEMA) with the user sequence strictly before it (TRAINING_SCHEMA).
@@ -121,10 +126,7 @@ class Features:
         revision that no written row should have.
         """
         labels = labels.select(ORDER_SCHEMA.names).cast(ORDER_SCHEMA)
-        known = self.rows_before(SEQUENCES, labels)
-        columns = {name: known[name] for name in SEQUENCE_SCHEMA.names}
-        columns |= {name: labels[name] for name in ("label_time_ms", "label_item_ids")}
-        return pa.table([columns[name] for name in TRAINING_SCHEMA.names], TRAINING_SCHEMA)
+        return training_table(labels, self.rows_before(SEQUENCES, labels))
 
     def rows_before(self, view: ViewSpec, labels: pa.Table) -> pa.Table:
         """The row of a user's `view` for each order, known strictly before the order's time.
@@ -140,9 +142,11 @@ class Features:
             }
         )
         joined = self._store.get_historical_features(entity_df, self._services[view]).to_arrow()
-        known = {name: without_nulls(joined[name]) for name in view.features}
-        columns = {view.key: labels["user_id"], **known}
-        return pa.table([columns[name] for name in view.schema.names], view.schema)
+        return rows_known(view, labels, joined)
+
+
+def _table_folder(home: Path, view: ViewSpec) -> Path:
+    return home / "data" / view.name
 
 
 def warm_up() -> None:

@@ -1,8 +1,8 @@
 """The guard that every online store of ours keeps: a row never goes back in time.
 
 Writers race by design (a shard that was thought dead, a replay, a backfill beside the stream), so
-every row carries its order `(event time in microseconds, revision)`, and a write counts only when
-its order is at least the stored one. What a store adds is where it keeps the orders and how reading
+every row carries its version `(event time in microseconds, revision)`, and a write counts only when
+it is at least the stored one. What a store adds is where it keeps the versions and how reading
 and writing them becomes one atomic step.
 
 Through Feast's own interface the revision travels as `created_timestamp = event_timestamp +
@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 FeastRow = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 """A row as Feast's own interface has it: key, features, event and created timestamp."""
 
-Order = tuple[int, int]
+RowVersion = tuple[int, int]
 """Event time in microseconds since 1970 and revision; compared in this sequence."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,7 +49,7 @@ class GuardedOnlineStore(Protocol):
     num_refused: int
 
     def write_rows(self, config: RepoConfig, view: FeatureView, rows: EncodedRows) -> int:
-        """Write the rows whose order is not below the stored one; return how many those were.
+        """Write the rows whose version is not below the stored one; return how many those were.
 
         The effect is that of writing the rows one by one in the order given. A row is seen whole or
         not at all; whether the rows of a batch appear together is the store's own promise. After an
@@ -75,19 +75,19 @@ class GuardCounts:
             logger.debug("%s: %d rows refused, newer ones are stored", view, num_refused)
 
 
-def pass_guard(rows: EncodedRows, stored: Mapping[bytes, Order]) -> tuple[int, list[int]]:
+def pass_guard(rows: EncodedRows, stored: Mapping[bytes, RowVersion]) -> tuple[int, list[int]]:
     """How many rows pass one after the other, and the index of the last that passed for each key.
 
     Only the rows at these indices need writing: they overwrite the others that passed.
     """
     num_accepted = 0
-    orders = dict(stored)
+    versions = dict(stored)
     last: dict[bytes, int] = {}
-    for index, (key, order) in enumerate(zip(rows.entity_keys, rows.orders, strict=True)):
-        if key in orders and order < orders[key]:
+    for index, (key, version) in enumerate(zip(rows.entity_keys, rows.row_versions, strict=True)):
+        if key in versions and version < versions[key]:
             continue
         num_accepted += 1
-        orders[key] = order
+        versions[key] = version
         last[key] = index
     return num_accepted, list(last.values())
 
@@ -98,14 +98,14 @@ def encoded(config: RepoConfig, data: list[FeastRow]) -> EncodedRows:
     names = list(data[0][1]) if data else []
     return EncodedRows(
         entity_keys=[serialize_entity_key(key, version) for key, *_ in data],
-        orders=[order_of(event, created) for *_, event, created in data],
+        row_versions=[row_version_of(event, created) for *_, event, created in data],
         values={n: [row[1][n].SerializeToString() for row in data] for n in names},
         texts={n: [extract_text_and_num(row[1][n], False)[0] for row in data] for n in names},
     )
 
 
-def order_of(event: datetime, created: datetime | None) -> Order:
-    """The order of a row from Feast's two timestamps; naive ones are UTC, as Feast has it."""
+def row_version_of(event: datetime, created: datetime | None) -> RowVersion:
+    """The version of a row from Feast's two timestamps; naive ones are UTC, as Feast has it."""
     event = _aware(event)
     revision = 0 if created is None else (_aware(created) - event) // _MICROSECOND
     return (event - _EPOCH) // _MICROSECOND, revision

@@ -9,19 +9,23 @@ from typing import Any
 
 import pyarrow as pa
 
-from reaseq.feature_views import ViewSpec
-from streams.feature_store.views import checked
+from reaseq.feature_views import SEQUENCES, ViewSpec
+from reaseq.schemas import ORDER_SCHEMA
+from streams.feature_store.views import checked, rows_known, training_table
+from streams.offline.tables import Commit
 
 Row = dict[str, Any]
 
 
 class MemoryFeatures:
-    """Online rows by view and key, offline parts by view and name; safe among threads."""
+    """Online rows by view and key, offline versions by view; safe among threads."""
 
     def __init__(self) -> None:
         self.online: dict[str, dict[str, Row]] = defaultdict(dict)
-        self.offline: dict[str, dict[str, pa.Table]] = defaultdict(dict)
+        self.offline: dict[str, list[Row]] = defaultdict(list)
         self.num_writes = 0
+        self.num_refused = 0
+        self._commits: dict[tuple[str, str], int] = {}
         self._changing = threading.Lock()
 
     def read(self, view: ViewSpec, ids: Sequence[str]) -> pa.Table:
@@ -34,24 +38,47 @@ class MemoryFeatures:
             self.num_writes += 1
             return sum(self._accept(view, row) for row in checked(view, rows).to_pylist())
 
-    def append(self, view: ViewSpec, rows: pa.Table, part: str) -> None:
-        self.offline[view.name][part] = checked(view, rows)
+    def append(self, view: ViewSpec, rows: pa.Table, commit: Commit) -> None:
+        rows = checked(view, rows)
+        with self._changing:
+            done = self._commits.get((view.name, commit.app_id))
+            if rows.num_rows and (done is None or done < commit.version):
+                self._commits[view.name, commit.app_id] = commit.version
+                self.offline[view.name] += rows.to_pylist()
 
     def newest(self, view: ViewSpec) -> pa.Table:
         newest: dict[str, Row] = {}
-        for rows in self.offline[view.name].values():
-            for row in rows.to_pylist():
-                held = newest.get(row[view.key])
-                if held is None or _version(view, row) >= _version(view, held):
-                    newest[row[view.key]] = row
+        for row in self.offline[view.name]:
+            held = newest.get(row[view.key])
+            if held is None or _version(view, row) >= _version(view, held):
+                newest[row[view.key]] = row
         return pa.Table.from_pylist([newest[key] for key in sorted(newest)], schema=view.schema)
 
     def keys(self, view: ViewSpec) -> list[str]:
-        return [row[view.key] for row in self.newest(view).to_pylist()]
+        return sorted({row[view.key] for row in self.offline[view.name]})
+
+    def training_rows(self, labels: pa.Table) -> pa.Table:
+        labels = labels.select(ORDER_SCHEMA.names).cast(ORDER_SCHEMA)
+        return training_table(labels, self.rows_before(SEQUENCES, labels))
+
+    def rows_before(self, view: ViewSpec, labels: pa.Table) -> pa.Table:
+        found = [self._before(view, row) for row in labels.to_pylist()]
+        fields = [field.with_nullable(True) for field in view.schema]
+        return rows_known(view, labels, pa.Table.from_pylist(found, pa.schema(fields)))
+
+    def _before(self, view: ViewSpec, label: Row) -> Row:
+        versions = [
+            row
+            for row in self.offline[view.name]
+            if row[view.key] == label[view.key] and row[view.time] < label["label_time_ms"]
+        ]
+        # Of equal versions the last appended: `max` keeps the first it meets.
+        return max(reversed(versions), key=lambda row: _version(view, row), default={})
 
     def _accept(self, view: ViewSpec, row: Row) -> bool:
         held = self.online[view.name].get(row[view.key])
         if held is not None and _version(view, row) < _version(view, held):
+            self.num_refused += 1
             return False
         self.online[view.name][row[view.key]] = row
         return True

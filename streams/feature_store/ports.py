@@ -8,6 +8,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from reaseq.feature_views import ViewSpec
+from streams.offline.tables import Commit
 
 
 class FeatureTables(Protocol):
@@ -22,11 +23,17 @@ class FeatureTables(Protocol):
         Returns how many were accepted. Raises ValueError for a column missing or mistyped.
         """
 
-    def append(self, view: ViewSpec, rows: pa.Table, part: str) -> None:
-        """Add versions of rows offline; the same `part` again replaces itself."""
+    def append(self, view: ViewSpec, rows: pa.Table, commit: Commit) -> None:
+        """Add versions of rows offline; a commit that was made before adds nothing."""
 
     def newest(self, view: ViewSpec) -> pa.Table:
-        """The newest offline row of each key."""
+        """The newest offline row of each key, by key."""
 
     def keys(self, view: ViewSpec) -> list[str]:
-        """Every user or item that has an offline row."""
+        """Every user or item that has an offline row, in order."""
+
+    def training_rows(self, labels: pa.Table) -> pa.Table:
+        """Each order (ORDER_SCHEMA) with the user sequence strictly before it."""
+
+    def rows_before(self, view: ViewSpec, labels: pa.Table) -> pa.Table:
+        """The row of a user's view for each order, known strictly before the order's time."""

@@ -2,7 +2,7 @@
 
 Feast's own store passes over a row whose event time equals the stored one, so a late event would
 not be seen; told not to look, it lets the last writer win; and it compares in one step and writes
-in another. Here one script in Redis does both for a row. Its order lies in the row's own hash,
+in another. Here one script in Redis does both for a row. Its version lies in the row's own hash,
 beside Feast's fields. Reading stays Feast's.
 
 The address may hold a password, so it is not in `feature_store.yaml` but in a file of its own that
@@ -27,7 +27,7 @@ from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from streams.feature_store.encoding import EncodedRows
-from streams.feature_store.guard import FeastRow, GuardCounts, OnlineStoreError, Order, encoded
+from streams.feature_store.guard import FeastRow, GuardCounts, OnlineStoreError, RowVersion, encoded
 
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 10.0
@@ -47,9 +47,9 @@ end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[3], unpack(ARGV, 4))
 return 1
 """
-"""Arguments: name of the order's field, name of Feast's time field, order, then names and values.
+"""Arguments: names of the version's and of Feast's time field, version, then names and values.
 
-An order without a time does not count: Feast removed the row with its view.
+A version without a time does not count: Feast removed the row with its view.
 """
 
 
@@ -150,12 +150,12 @@ def connect(url: str) -> Redis:
     return client
 
 
-def order_text(order: Order) -> str:
-    """An order as digits that compare as it does, which a script in Redis can do exactly.
+def version_text(version: RowVersion) -> str:
+    """A version as digits that compare as it does, which a script in Redis can do exactly.
 
     Its numbers are floats, and it compares letters by the server's language; digits are safe.
     """
-    return "".join(f"{number + 2**63:020d}" for number in order)
+    return "".join(f"{number + 2**63:020d}" for number in version)
 
 
 @contextmanager
@@ -186,19 +186,19 @@ def _commands(
     """For each row the key of its hash in Feast's layout and the arguments of WRITE_ROW."""
     name = compute_versioned_name(view, config.registry.enable_online_feature_view_versioning)
     project = config.project.encode()
-    order_field, time_field = f"_order:{name}", f"_ts:{name}"
+    version_field, time_field = f"_version:{name}", f"_ts:{name}"
     columns = [(_mmh3(f"{name}:{feature}"), values) for feature, values in rows.values.items()]
     commands: list[tuple[bytes, list[str | bytes]]] = []
-    for index, (key, order) in enumerate(zip(rows.entity_keys, rows.orders, strict=True)):
-        arguments: list[str | bytes] = [order_field, time_field, order_text(order)]
-        arguments += time_field, _time(order)
+    for index, (key, version) in enumerate(zip(rows.entity_keys, rows.row_versions, strict=True)):
+        arguments: list[str | bytes] = [version_field, time_field, version_text(version)]
+        arguments += time_field, _time(version)
         for field, values in columns:
             arguments += field, values[index]
         commands.append((key + project, arguments))
     return commands
 
 
-def _time(order: Order) -> bytes:
-    seconds, us = divmod(order[0], 1_000_000)
+def _time(version: RowVersion) -> bytes:
+    seconds, us = divmod(version[0], 1_000_000)
     time: bytes = Timestamp(seconds=seconds, nanos=us * 1000).SerializeToString()
     return time

@@ -40,7 +40,7 @@ registry:
   path: data/registry.db
   cache_ttl_seconds: 0  # never: read when a store opens, not in the path of a request
 offline_store:
-  type: streams.feature_store.offline_store.ParquetFolderOfflineStore
+  type: streams.feature_store.offline_store.DeltaOfflineStore
 online_store:
 {online}"""
 """`feature_store.yaml`. Paths are relative to the home, where Feast lets them be."""

@@ -1,7 +1,7 @@
 """Feast's sqlite online store with the guard of `streams.feature_store.guard`.
 
 Feast's own store lets the last writer win, whatever its event time, keeps times in whole seconds
-and shares one connection among threads. The orders of the rows live in a small table of our own
+and shares one connection among threads. The versions of the rows live in a small table of our own
 beside Feast's tables and change in the same transaction. Reading stays Feast's.
 """
 
@@ -22,7 +22,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 
 from streams.feature_store.connections import ThreadConnections
 from streams.feature_store.encoding import EncodedRows
-from streams.feature_store.guard import FeastRow, GuardCounts, Order, encoded, pass_guard
+from streams.feature_store.guard import FeastRow, GuardCounts, RowVersion, encoded, pass_guard
 
 BUSY_TIMEOUT_S = 30.0
 """How long a writer waits for another."""
@@ -31,7 +31,7 @@ MAX_VARIABLES = 500
 """Keys in one SELECT. SQLite's limit is 999 in old builds, and more keys gain no speed."""
 
 GUARD_TABLE = """
-CREATE TABLE IF NOT EXISTS reaseq_row_order (
+CREATE TABLE IF NOT EXISTS reaseq_row_version (
     view_table TEXT NOT NULL,
     entity_key BLOB NOT NULL,
     event_time_us INTEGER NOT NULL,
@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS reaseq_row_order (
 ) WITHOUT ROWID
 """
 
-WRITE_ORDER = "INSERT OR REPLACE INTO reaseq_row_order VALUES (?, ?, ?, ?)"
+WRITE_VERSION = "INSERT OR REPLACE INTO reaseq_row_version VALUES (?, ?, ?, ?)"
 
 
 class GuardedSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):  # type: ignore[misc]
@@ -63,12 +63,12 @@ class GuardedSqliteOnlineStore(GuardCounts, SqliteOnlineStore):  # type: ignore[
         table = compute_table_id(config.project, view)
         connection = self._get_conn(config)
         with _immediate_transaction(connection):
-            stored = _stored_orders(connection, table, rows.entity_keys)
+            stored = _stored_versions(connection, table, rows.entity_keys)
             num_accepted, newest = pass_guard(rows, stored)
             connection.executemany(_upsert(table), _feature_rows(rows, newest))
-            orders = ((table, rows.entity_keys[i], *rows.orders[i]) for i in newest)
-            connection.executemany(WRITE_ORDER, orders)
-        self._count(view.name, num_accepted, len(rows.orders) - num_accepted)
+            versions = ((table, rows.entity_keys[i], *rows.row_versions[i]) for i in newest)
+            connection.executemany(WRITE_VERSION, versions)
+        self._count(view.name, num_accepted, len(rows.row_versions) - num_accepted)
         return num_accepted
 
     def online_write_batch(
@@ -124,24 +124,24 @@ def _immediate_transaction(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def _stored_orders(
+def _stored_versions(
     connection: sqlite3.Connection, table: str, entity_keys: list[bytes]
-) -> dict[bytes, Order]:
-    """The orders of those keys that Feast's table holds.
+) -> dict[bytes, RowVersion]:
+    """The versions of those keys that Feast's table holds.
 
-    An order without a row does not count: Feast may have dropped the table with its view.
+    A version without a row does not count: Feast may have dropped the table with its view.
     """
-    orders: dict[bytes, Order] = {}
+    versions: dict[bytes, RowVersion] = {}
     for start in range(0, len(entity_keys), MAX_VARIABLES):
         keys = entity_keys[start : start + MAX_VARIABLES]
         found = connection.execute(
-            f"SELECT entity_key, event_time_us, revision FROM reaseq_row_order AS o "
+            f"SELECT entity_key, event_time_us, revision FROM reaseq_row_version AS v "
             f"WHERE view_table = ? AND entity_key IN ({','.join('?' * len(keys))}) "
-            f'AND EXISTS (SELECT 1 FROM "{table}" AS t WHERE t.entity_key = o.entity_key)',
+            f'AND EXISTS (SELECT 1 FROM "{table}" AS t WHERE t.entity_key = v.entity_key)',
             [table, *keys],
         )
-        orders.update((key, (time_us, revision)) for key, time_us, revision in found)
-    return orders
+        versions.update((key, (time_us, revision)) for key, time_us, revision in found)
+    return versions
 
 
 def _upsert(table: str) -> str:
@@ -157,7 +157,7 @@ def _feature_rows(rows: EncodedRows, indices: list[int]) -> Iterator[tuple[objec
     """Feast's layout: one row a feature, times in whole seconds (which is why we keep our own)."""
     columns = [(name, rows.values[name], rows.texts[name]) for name in rows.values]
     for i in indices:
-        time_us, revision = rows.orders[i]
+        time_us, revision = rows.row_versions[i]
         event_s, created_s = time_us // 1_000_000, (time_us + revision) // 1_000_000
         for name, values, texts in columns:
             yield rows.entity_keys[i], name, values[i], texts[i], event_s, created_s

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,13 +9,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reaseq.feature_views import ViewSpec
+from reaseq.schemas import ORDER_SCHEMA, SEQUENCE_SCHEMA, TRAINING_SCHEMA
 from streams.feature_store.encoding import (
     EncodedRows,
     encode_entity_keys,
     encode_texts,
     encode_values,
 )
-from streams.offline.parts import write_part
+from streams.offline.point_in_time import CREATED, EVENT_TIMESTAMP
+
+MICROSECONDS = pa.timestamp("us", "UTC")
 
 
 def checked(view: ViewSpec, rows: pa.Table) -> pa.Table:
@@ -41,7 +43,7 @@ def encode_rows(view: ViewSpec, rows: pa.Table) -> EncodedRows:
     revisions = columns[view.revision].to_pylist() if view.revision else [0] * len(times)
     return EncodedRows(
         entity_keys=encode_entity_keys(view.key, columns[view.key]),
-        orders=list(zip(times, revisions, strict=True)),
+        row_versions=list(zip(times, revisions, strict=True)),
         values={name: encode_values(columns[name]) for name in view.features},
         texts={name: encode_texts(columns[name]) for name in view.features},
     )
@@ -56,13 +58,33 @@ def rows_of_response(view: ViewSpec, response: dict[str, list[Any]]) -> pa.Table
     return pa.table(columns, view.schema)
 
 
-def write_offline(view: ViewSpec, home: Path, part: str, rows: pa.Table) -> Path:
-    """Write rows offline with the two timestamps that Feast orders them by."""
+def offline_schema(view: ViewSpec) -> pa.Schema:
+    """The columns of a view's offline table."""
+    times = [pa.field(name, MICROSECONDS) for name in (EVENT_TIMESTAMP, CREATED)]
+    return pa.schema([*view.schema, *times])
+
+
+def offline_rows(view: ViewSpec, rows: pa.Table) -> pa.Table:
+    """Rows with the two timestamps that order their versions offline."""
     event_us = np.asarray(rows[view.time]) * 1000
     created_us = event_us + (np.asarray(rows[view.revision]) if view.revision else 0)
-    for name, times in (("event_timestamp", event_us), ("created", created_us)):
-        rows = rows.append_column(name, pa.array(times).cast(pa.timestamp("us", "UTC")))
-    return write_part(home / "data" / view.name, part, rows)
+    for name, times in ((EVENT_TIMESTAMP, event_us), (CREATED, created_us)):
+        rows = rows.append_column(name, pa.array(times).cast(MICROSECONDS))
+    return rows
+
+
+def rows_known(view: ViewSpec, labels: pa.Table, joined: pa.Table) -> pa.Table:
+    """The rows of a view joined to `labels`, empty lists and 0 where nothing was known."""
+    known = {name: without_nulls(joined[name]) for name in view.features}
+    columns = {view.key: labels[view.key], **known}
+    return pa.table([columns[name] for name in view.schema.names], view.schema)
+
+
+def training_table(labels: pa.Table, known: pa.Table) -> pa.Table:
+    """Labels (ORDER_SCHEMA) joined to the user sequences known before them (TRAINING_SCHEMA)."""
+    columns = {name: known[name] for name in SEQUENCE_SCHEMA.names}
+    columns |= {name: labels[name] for name in ORDER_SCHEMA.names if name != "user_id"}
+    return pa.table([columns[name] for name in TRAINING_SCHEMA.names], TRAINING_SCHEMA)
 
 
 def without_nulls(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -14,6 +14,7 @@ from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
 from reaseq.sequences.hashing import hash64
 from reaseq.sequences.state import SequenceState
 from streams.feature_store.ports import FeatureTables
+from streams.offline.tables import Commit
 from streams.shards.sequence_handler import EventArchive
 
 CHUNK_EVENTS = 20_000
@@ -26,12 +27,12 @@ def partition_of(user_ids: pa.ChunkedArray | pa.Array, num_partitions: int) -> p
 
 
 def backfill(
-    events: pa.Table, store: FeatureTables, archive: EventArchive, max_events: int, part: str
+    events: pa.Table, store: FeatureTables, archive: EventArchive, max_events: int, commit: Commit
 ) -> int:
     """Merge all events (EVENT_SCHEMA) of some users into the features; return the number of users.
 
-    `part` names the offline rows: the same events under the same name replace themselves, so a
-    backfill can be repeated. What the online store already holds of these users is kept.
+    `commit` names the offline rows: under the same name they are added once, so a step can be
+    repeated. What the online store already holds of these users is kept.
     """
     events = events.select(EVENT_SCHEMA.names).cast(EVENT_SCHEMA).sort_by("event_time_ms")
     state = SequenceState(max_events)
@@ -39,8 +40,8 @@ def backfill(
     for start in range(0, events.num_rows, CHUNK_EVENTS):
         merged = state.merge(events.slice(start, CHUNK_EVENTS), keep_history=True)
         versions += [merged.history, merged.changed]
-    store.append(SEQUENCES, pa.concat_tables(versions), part)
-    archive.append(events, part)
+    store.append(SEQUENCES, pa.concat_tables(versions), commit)
+    archive.append(events, commit)
     store.write(SEQUENCES, _with_stored(state.rows(), events, store, max_events))
     return len(state)
 

@@ -10,6 +10,7 @@ from reaseq.feature_views import ITEMS
 from reaseq.schemas import ITEM_SCHEMA
 from streams.feature_store.ports import FeatureTables
 from streams.log.ports import Partition
+from streams.offline.tables import Commit
 
 
 class CatalogueHandler:
@@ -34,8 +35,8 @@ class CatalogueHandler:
         if items.num_rows:
             self._store.write(ITEMS, items)
 
-    def checkpoint(self, partition: Partition, part: str) -> None:
-        self._store.append(ITEMS, _concat(self._unsaved.pop(partition, [])), part)
+    def checkpoint(self, partition: Partition, commit: Commit) -> None:
+        self._store.append(ITEMS, _concat(self._unsaved.pop(partition, [])), commit)
 
 
 def _concat(tables: list[pa.Table]) -> pa.Table:

@@ -18,13 +18,14 @@ from reaseq.sequences.rows import aligned
 from reaseq.sequences.state import SequenceState
 from streams.feature_store.ports import FeatureTables
 from streams.log.ports import Partition
+from streams.offline.tables import Commit
 
 
 class EventArchive(Protocol):
     """Where the events themselves are kept, `streams.offline.events` in production."""
 
-    def append(self, events: pa.Table, part: str) -> None:
-        """Add events; the same `part` again replaces itself."""
+    def append(self, events: pa.Table, commit: Commit) -> None:
+        """Add events; a commit that was made before adds nothing."""
 
 
 class Journal(Protocol):
@@ -74,9 +75,9 @@ class SequenceHandler:
         if rows.num_rows:
             self._store.write(SEQUENCES, rows)
 
-    def checkpoint(self, partition: Partition, part: str) -> pa.Table:
-        self._store.append(SEQUENCES, _concat(self._versions.pop(partition, [])), part)
-        self._archive.append(pa.concat_tables(self._events.pop(partition, [])), part)
+    def checkpoint(self, partition: Partition, commit: Commit) -> pa.Table:
+        self._store.append(SEQUENCES, _concat(self._versions.pop(partition, [])), commit)
+        self._archive.append(pa.concat_tables(self._events.pop(partition, [])), commit)
         return self._states[partition].rows()
 
 

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from streams.log.codec import Codec
 from streams.log.dead_letters import DeadLetters
 from streams.log.ports import Batch, LogReader, Partition
+from streams.offline.tables import Commit
 from streams.settings import StreamSettings
 from streams.shards.checkpoints import Checkpoint, Checkpoints, Progress
 
@@ -39,11 +40,12 @@ class Handler(Protocol):
     def write(self) -> None:
         """Make everything applied readable online."""
 
-    def checkpoint(self, partition: Partition, part: str) -> pa.Table | None:
+    def checkpoint(self, partition: Partition, commit: Commit) -> pa.Table | None:
         """Make what was applied since the last time durable; return the state rows to keep.
 
-        After a crash the same records come again under the same `part`, which must then replace
-        what was made durable before.
+        `commit` says up to which offset that is. After a crash the records since the last
+        checkpoint come again, perhaps fewer or more of them: what was made durable up to an offset
+        holds all that any commit up to an earlier one would.
         """
 
 
@@ -85,7 +87,7 @@ class Shard:
                 self._dirty.add(partition)
 
     def _begin(self, partition: Partition, position: int) -> Checkpoint:
-        """Save a first checkpoint, so that even the first records have a part to be repeated in."""
+        """Save a first checkpoint, so that even the first records come again in one epoch."""
         begun = Checkpoint(Progress(next_offset=position, epoch=_new_epoch()), None)
         self._checkpoints.save(partition, begun)
         return begun
@@ -136,11 +138,9 @@ class Shard:
         self._dirty.add(batch.partition)
 
     def _save(self, partition: Partition) -> None:
-        kept = self._checkpoints.progress(partition)
-        assert kept is not None, "restore saves a first checkpoint"
         now = self._progress[partition]
-        part = f"{partition.topic}-{partition.number}-{now.epoch}-{kept.next_offset:020d}"
-        rows = self._handler.checkpoint(partition, part)
+        run = f"{partition.topic}-{partition.number}-{now.epoch}"
+        rows = self._handler.checkpoint(partition, Commit(run, now.next_offset))
         p50_ms, p99_ms = np.percentile(self._freshness_ms, [50, 99])
         progress = msgspec.structs.replace(
             now,

@@ -79,8 +79,13 @@ def redis(redis_url: str) -> Iterator[Any]:
 
 
 @pytest.fixture(params=["sqlite", "redis"])
-def online(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """What `Features.apply` needs to know of an online store that holds nothing yet."""
+def online(request: pytest.FixtureRequest) -> dict[str, Any] | None:
+    """What `Features.apply` needs to know of an online store that holds nothing yet.
+
+    None stands for the fake, which needs no home.
+    """
+    if request.param == "memory":
+        return None
     if request.param == "sqlite":
         return {"online": "sqlite"}
     request.getfixturevalue("redis")

@@ -1,4 +1,4 @@
-"""What `Features` promises, on Feast's real stores in a home of its own: SQLite and Redis."""
+"""What `Features` promises, on Feast's real stores in a home of its own; its port on a fake too."""
 
 from __future__ import annotations
 
@@ -26,6 +26,9 @@ from reaseq.schemas import (
     TRAINING_SCHEMA,
 )
 from streams.feature_store.features import Features
+from streams.feature_store.memory import MemoryFeatures
+from streams.feature_store.ports import FeatureTables
+from streams.offline.tables import Commit
 
 ROOT = Path(__file__).parents[3]
 NOW_MS = 1_700_000_000_123
@@ -37,6 +40,18 @@ def features(tmp_path: Path, online: dict[str, Any]) -> Features:
     """An empty feature store."""
     Features.apply(tmp_path, **online)
     return Features.open(tmp_path)
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest, online: dict[str, Any] | None) -> FeatureTables:
+    """An empty feature store behind its port: the real ones, and the fake."""
+    return MemoryFeatures() if online is None else request.getfixturevalue("features")
+
+
+def on_the_fake_too(test: Any) -> Any:
+    """Run a test of the port on `MemoryFeatures` beside the real stores."""
+    stores = ["sqlite", "redis", "memory"]
+    return pytest.mark.parametrize("online", stores, indirect=True)(test)
 
 
 @pytest.fixture(params=["UTC", "America/St_Johns"])
@@ -78,24 +93,27 @@ def labels(*rows: tuple[str, int]) -> pa.Table:
 # Online
 
 
-def test_sequences_come_back_as_written(features: Features) -> None:
+@on_the_fake_too
+def test_sequences_come_back_as_written(store: FeatureTables) -> None:
     """Every column survives, long and empty lists too."""
     rows = pa.concat_tables(
         [sequence("anna", NOW_MS, num_events=100), sequence("boris", NOW_MS, num_events=0)]
     )
-    assert features.write(SEQUENCES, rows) == 2
-    assert features.read(SEQUENCES, ["anna", "boris"]).equals(rows)
+    assert store.write(SEQUENCES, rows) == 2
+    assert store.read(SEQUENCES, ["anna", "boris"]).equals(rows)
 
 
-def test_unknown_users_are_left_out(features: Features) -> None:
+@on_the_fake_too
+def test_unknown_users_are_left_out(store: FeatureTables) -> None:
     """A user without a sequence is not in the answer, and a user asked twice is there once."""
-    features.write(SEQUENCES, sequence("anna", NOW_MS))
-    found = features.read(SEQUENCES, ["nobody", "anna", "anna"])
+    store.write(SEQUENCES, sequence("anna", NOW_MS))
+    found = store.read(SEQUENCES, ["nobody", "anna", "anna"])
     assert found["user_id"].to_pylist() == ["anna"]
-    assert features.read(SEQUENCES, ["nobody"]).equals(SEQUENCE_SCHEMA.empty_table())
-    assert features.read(SEQUENCES, []).equals(SEQUENCE_SCHEMA.empty_table())
+    assert store.read(SEQUENCES, ["nobody"]).equals(SEQUENCE_SCHEMA.empty_table())
+    assert store.read(SEQUENCES, []).equals(SEQUENCE_SCHEMA.empty_table())
 
 
+@on_the_fake_too
 @pytest.mark.parametrize(
     ("newest_ms", "revision", "is_accepted"),
     [
@@ -108,21 +126,22 @@ def test_unknown_users_are_left_out(features: Features) -> None:
     ],
 )
 def test_a_row_never_goes_back(
-    features: Features, time_zone: None, newest_ms: int, revision: int, is_accepted: bool
+    store: FeatureTables, time_zone: None, newest_ms: int, revision: int, is_accepted: bool
 ) -> None:
     """Only a row whose (event time, revision) is at least the stored one is written."""
     stored, written = sequence("anna", NOW_MS, 5), sequence("anna", newest_ms, revision)
-    features.write(SEQUENCES, stored)
-    assert features.write(SEQUENCES, written) == is_accepted
-    assert features.num_refused == (not is_accepted)
-    assert features.read(SEQUENCES, ["anna"]).equals(written if is_accepted else stored)
+    store.write(SEQUENCES, stored)
+    assert store.write(SEQUENCES, written) == is_accepted
+    assert store.num_refused == (not is_accepted)
+    assert store.read(SEQUENCES, ["anna"]).equals(written if is_accepted else stored)
 
 
-def test_one_batch_counts_as_its_rows_one_by_one(features: Features) -> None:
+@on_the_fake_too
+def test_one_batch_counts_as_its_rows_one_by_one(store: FeatureTables) -> None:
     """A user twice in a batch ends with the newer row, wherever it stands."""
     newer, older = sequence("anna", NOW_MS, 2), sequence("anna", NOW_MS, 1)
-    assert features.write(SEQUENCES, pa.concat_tables([newer, older])) == 1
-    assert features.read(SEQUENCES, ["anna"]).equals(newer)
+    assert store.write(SEQUENCES, pa.concat_tables([newer, older])) == 1
+    assert store.read(SEQUENCES, ["anna"]).equals(newer)
 
 
 def test_a_batch_may_exceed_the_variables_of_a_statement(features: Features) -> None:
@@ -175,6 +194,9 @@ import numpy as np
 import pyarrow as pa
 from reaseq.feature_views import SEQUENCES
 from streams.feature_store.features import Features
+from streams.feature_store.memory import MemoryFeatures
+from streams.feature_store.ports import FeatureTables
+from streams.offline.tables import Commit
 
 home, seed = sys.argv[1], int(sys.argv[2])
 features = Features.open(home)
@@ -230,39 +252,41 @@ def test_two_processes_write_the_same_users(features: Features, online: dict[str
     assert all(int(accepted) + int(refused) == 5000 for accepted, refused in outputs)
 
 
-def test_items_and_popularity_keep_the_newest(features: Features) -> None:
+@on_the_fake_too
+def test_items_and_popularity_keep_the_newest(store: FeatureTables) -> None:
     """Descriptions and counts come back, absent prices too, and an older one is refused."""
     item = {"item_id": "i", "title": "Tea", "price": None, "description": "green"}
     rows = pa.Table.from_pylist([item | {"event_time_ms": NOW_MS}], ITEM_SCHEMA)
-    assert features.write(ITEMS, rows) == 1
+    assert store.write(ITEMS, rows) == 1
     older = pa.Table.from_pylist([item | {"title": "Te", "event_time_ms": NOW_MS - 1}], ITEM_SCHEMA)
-    assert features.write(ITEMS, older) == 0
-    assert features.read(ITEMS, ["i", "j"]).equals(rows)
+    assert store.write(ITEMS, older) == 0
+    assert store.read(ITEMS, ["i", "j"]).equals(rows)
     counts = {"item_id": "i", "num_purchases": 3, "num_buyers": 2, "event_time_ms": NOW_MS}
     popularity = pa.Table.from_pylist([counts], POPULARITY_SCHEMA)
-    assert features.write(POPULARITY, popularity) == 1
-    assert features.read(POPULARITY, ["i"]).equals(popularity)
-    features.append(ITEMS, rows, "a")
-    features.append(POPULARITY, popularity, "a")
-    assert features.newest(ITEMS).equals(rows)
-    assert features.newest(POPULARITY).equals(popularity)
+    assert store.write(POPULARITY, popularity) == 1
+    assert store.read(POPULARITY, ["i"]).equals(popularity)
+    store.append(ITEMS, rows, Commit("a"))
+    store.append(POPULARITY, popularity, Commit("a"))
+    assert store.newest(ITEMS).equals(rows)
+    assert store.newest(POPULARITY).equals(popularity)
 
 
-def test_rows_that_do_not_fit_are_named(features: Features) -> None:
+@on_the_fake_too
+def test_rows_that_do_not_fit_are_named(store: FeatureTables) -> None:
     """A missing column or a null that must not be is an error that says which."""
     with pytest.raises(ValueError, match="revision"):
-        features.write(SEQUENCES, sequence("anna", NOW_MS).drop_columns(["revision"]))
+        store.write(SEQUENCES, sequence("anna", NOW_MS).drop_columns(["revision"]))
     nameless = pa.table({"item_id": ["i"], "title": [None], "price": [1.0], "description": ["d"]})
     with pytest.raises(ValueError, match="title must not hold a null"):
-        features.write(ITEMS, nameless.append_column("event_time_ms", pa.array([NOW_MS])))
+        store.write(ITEMS, nameless.append_column("event_time_ms", pa.array([NOW_MS])))
 
 
 # Offline
 
 
 def test_a_push_reaches_both_sides(features: Features) -> None:
-    """Feast's push source writes online through the guard and appends a part offline."""
-    features.append(SEQUENCES, sequence("anna", NOW_MS, 1), "first")
+    """Feast's push source writes online through the guard and appends offline."""
+    features.append(SEQUENCES, sequence("anna", NOW_MS, 1), Commit("first"))
     frame = sequence("anna", NOW_MS, 2).to_pandas()
     frame["event_timestamp"] = pd.to_datetime(NOW_MS, unit="ms", utc=True)
     frame["created"] = frame["event_timestamp"] + pd.Timedelta(2, "us")
@@ -273,7 +297,8 @@ def test_a_push_reaches_both_sides(features: Features) -> None:
     assert rows["revision"].to_pylist() == [2]
 
 
-def test_training_rows_see_only_the_past(features: Features, time_zone: None) -> None:
+@on_the_fake_too
+def test_training_rows_see_only_the_past(store: FeatureTables, time_zone: None) -> None:
     """Each label finds the newest snapshot strictly before it, to the millisecond."""
     year_ms = 365 * 86_400_000
     snapshots = {
@@ -283,9 +308,11 @@ def test_training_rows_see_only_the_past(features: Features, time_zone: None) ->
         "after": sequence("anna", NOW_MS + 1, 4),
         "boris": sequence("boris", NOW_MS + 5, 1),
     }
-    features.append(SEQUENCES, pa.concat_tables([snapshots["late"], snapshots["old"]]), "a")
-    features.append(SEQUENCES, pa.concat_tables([snapshots["before"], snapshots["after"]]), "b")
-    features.append(SEQUENCES, snapshots["boris"], "c")
+    store.append(SEQUENCES, pa.concat_tables([snapshots["late"], snapshots["old"]]), Commit("a", 1))
+    store.append(
+        SEQUENCES, pa.concat_tables([snapshots["before"], snapshots["after"]]), Commit("a", 2)
+    )
+    store.append(SEQUENCES, snapshots["boris"], Commit("c"))
     asked = labels(
         ("anna", NOW_MS + 1),
         ("anna", NOW_MS),
@@ -297,7 +324,7 @@ def test_training_rows_see_only_the_past(features: Features, time_zone: None) ->
         ("anna", NOW_MS - year_ms),
     )
     expected = ["late", "old", None, "late", "boris", None, "after", None]
-    rows = features.training_rows(asked)
+    rows = store.training_rows(asked)
     assert rows.schema.equals(TRAINING_SCHEMA)
     for name in ORDER_SCHEMA.names:
         assert rows[name].equals(asked[name])
@@ -311,19 +338,58 @@ def test_training_rows_see_only_the_past(features: Features, time_zone: None) ->
             assert found.equals(snapshots[name])
 
 
-def test_a_replayed_part_changes_nothing(features: Features) -> None:
-    """The same part written twice gives the same training rows."""
+@on_the_fake_too
+def test_a_repeated_commit_changes_nothing(store: FeatureTables) -> None:
+    """The same rows appended twice give the same training rows."""
     asked = labels(("anna", NOW_MS + 1))
-    features.append(SEQUENCES, sequence("anna", NOW_MS), "shard-0-000")
-    once = features.training_rows(asked)
-    features.append(SEQUENCES, sequence("anna", NOW_MS), "shard-0-000")
-    assert features.training_rows(asked).equals(once)
+    store.append(SEQUENCES, sequence("anna", NOW_MS), Commit("shard-0", 7))
+    once = store.training_rows(asked)
+    store.append(SEQUENCES, sequence("anna", NOW_MS), Commit("shard-0", 7))
+    assert store.training_rows(asked).equals(once)
 
 
-def test_labels_without_any_history_come_back(features: Features) -> None:
-    """No part was written yet, or no label asked: the answer has the rows of the labels."""
-    assert features.training_rows(labels(("anna", NOW_MS)))["revision"].to_pylist() == [0]
-    assert features.training_rows(ORDER_SCHEMA.empty_table()).equals(TRAINING_SCHEMA.empty_table())
+@on_the_fake_too
+def test_labels_without_any_history_come_back(store: FeatureTables) -> None:
+    """No row was appended yet, or no label asked: the answer has the rows of the labels."""
+    assert store.training_rows(labels(("anna", NOW_MS)))["revision"].to_pylist() == [0]
+    assert store.training_rows(ORDER_SCHEMA.empty_table()).equals(TRAINING_SCHEMA.empty_table())
+
+
+@on_the_fake_too
+def test_what_is_newest_does_not_depend_on_the_order_of_appends(store: FeatureTables) -> None:
+    """By time, then revision, then what came last; one row a key, by key."""
+    versions = [sequence("boris", NOW_MS, 2), sequence("anna", NOW_MS + 1, 1)]
+    older = [sequence("anna", NOW_MS, 9), sequence("boris", NOW_MS, 1)]
+    store.append(SEQUENCES, pa.concat_tables(versions), Commit("a", 1))
+    store.append(SEQUENCES, pa.concat_tables(older), Commit("a", 2))
+    assert store.newest(SEQUENCES).equals(pa.concat_tables(reversed(versions)))
+    assert store.keys(SEQUENCES) == ["anna", "boris"]
+    item = {"item_id": "i", "price": None, "description": None, "event_time_ms": NOW_MS}
+    for version, title in enumerate(["Te", "Tea"]):
+        rows = pa.Table.from_pylist([item | {"title": title}], ITEM_SCHEMA)
+        store.append(ITEMS, rows, Commit("b", version))
+    assert store.newest(ITEMS)["title"].to_pylist() == ["Tea"]
+
+
+@on_the_fake_too
+def test_a_commit_that_covers_less_than_the_last_adds_nothing(store: FeatureTables) -> None:
+    """After a crash fewer records may come again at first, and then more than before."""
+    first, second = sequence("anna", NOW_MS, 1), sequence("anna", NOW_MS + 5, 2)
+    asked = labels(("anna", NOW_MS + 1), ("anna", NOW_MS + 6))
+    store.append(SEQUENCES, first, Commit("shard-0", 7))
+    store.append(SEQUENCES, first, Commit("shard-0", 6))
+    store.append(SEQUENCES, pa.concat_tables([first, second]), Commit("shard-0", 9))
+    assert store.training_rows(asked)["revision"].to_pylist() == [1, 2]
+
+
+def test_materializing_writes_the_newest_rows_online(features: Features) -> None:
+    """Feast's own way from offline to online, guarded as every other."""
+    rows = [sequence("anna", NOW_MS, 1), sequence("anna", NOW_MS, 2), sequence("boris", NOW_MS, 1)]
+    features.append(SEQUENCES, pa.concat_tables(rows), Commit("a"))
+    store = FeatureStore(repo_path=str(features.home))
+    day, now = pd.Timedelta(1, "D"), pd.to_datetime(NOW_MS, unit="ms", utc=True)
+    store.materialize(now - day, now + day, feature_views=["user_sequence"])
+    assert features.read(SEQUENCES, ["anna", "boris"]).equals(pa.concat_tables(rows[1:]))
 
 
 # The home

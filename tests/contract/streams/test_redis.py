@@ -55,11 +55,11 @@ def test_feasts_own_store_reads_what_we_write(home: Path, redis: Any, redis_url:
     assert round(moment.timestamp() * 1000) == NOW_MS
 
 
-def test_orders_are_exact() -> None:
+def test_row_versions_are_exact() -> None:
     """A microsecond and a revision count where a script's own numbers would round them off."""
-    from streams.feature_store.redis import order_text
+    from streams.feature_store.redis import version_text
 
-    orders = [
+    versions = [
         (-1, 5),
         (0, -(2**63)),
         (0, 2**63 - 2),
@@ -68,7 +68,7 @@ def test_orders_are_exact() -> None:
         (2**60 + 1, -1),
         (2**63 - 1, 0),
     ]
-    texts = [order_text(order) for order in orders]
+    texts = [version_text(version) for version in versions]
     assert texts == sorted(texts)
     assert len({len(text) for text in texts}) == 1
 

@@ -1,4 +1,4 @@
-"""The order of rows, and which of them pass."""
+"""The versions of rows, and which of them pass."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.feature_store.encoding import EncodedRows
-from streams.feature_store.guard import Order, order_of, pass_guard
+from streams.feature_store.guard import RowVersion, pass_guard, row_version_of
 
 ORDERS = st.tuples(st.integers(0, 3), st.integers(0, 3))
 KEYED = st.tuples(st.sampled_from([b"a", b"b"]), ORDERS)
@@ -16,13 +16,13 @@ KEYED = st.tuples(st.sampled_from([b"a", b"b"]), ORDERS)
 
 @given(st.dictionaries(st.sampled_from([b"a", b"b"]), ORDERS), st.lists(KEYED))
 def test_a_batch_passes_as_its_rows_one_by_one(
-    stored: dict[bytes, Order], writes: list[tuple[bytes, Order]]
+    stored: dict[bytes, RowVersion], writes: list[tuple[bytes, RowVersion]]
 ) -> None:
     """The count and what remains equal those of a loop that writes each row by itself."""
     state, num_accepted, remaining = dict(stored), 0, {}
-    for index, (key, order) in enumerate(writes):
-        if key not in state or order >= state[key]:
-            state[key], remaining[key], num_accepted = order, index, num_accepted + 1
+    for index, (key, version) in enumerate(writes):
+        if key not in state or version >= state[key]:
+            state[key], remaining[key], num_accepted = version, index, num_accepted + 1
     accepted, indices = pass_guard(rows(writes), stored)
     assert accepted == num_accepted
     assert sorted(indices) == sorted(remaining.values())
@@ -33,15 +33,15 @@ def test_the_revision_survives_the_two_timestamps(event_us: int, revision: int) 
     """Event time and revision come back exactly from Feast's event and created timestamps."""
     event = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=event_us)
     created = event + timedelta(microseconds=revision)
-    assert order_of(event, created) == (event_us, revision)
-    assert order_of(event.replace(tzinfo=None), created) == (event_us, revision)
+    assert row_version_of(event, created) == (event_us, revision)
+    assert row_version_of(event.replace(tzinfo=None), created) == (event_us, revision)
 
 
 def test_no_created_timestamp_is_revision_zero() -> None:
     """Feast may write a row without a created timestamp."""
-    assert order_of(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC), None) == (1_000_000, 0)
+    assert row_version_of(datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC), None) == (1_000_000, 0)
 
 
-def rows(writes: list[tuple[bytes, Order]]) -> EncodedRows:
-    keys, orders = [key for key, _ in writes], [order for _, order in writes]
-    return EncodedRows(entity_keys=keys, orders=orders, values={}, texts={})
+def rows(writes: list[tuple[bytes, RowVersion]]) -> EncodedRows:
+    keys, row_versions = [key for key, _ in writes], [version for _, version in writes]
+    return EncodedRows(entity_keys=keys, row_versions=row_versions, values={}, texts={})

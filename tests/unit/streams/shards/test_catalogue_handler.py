@@ -10,6 +10,7 @@ from reaseq.feature_views import ITEMS
 from reaseq.schemas import ITEM_SCHEMA
 from streams.feature_store.memory import MemoryFeatures
 from streams.log.ports import Partition
+from streams.offline.tables import Commit
 from streams.shards.catalogue_handler import CatalogueHandler, newest_descriptions
 
 PARTITION = Partition("reaseq.items", 0)
@@ -74,15 +75,14 @@ def test_nothing_is_written_for_nothing() -> None:
 
 
 def test_a_checkpoint_keeps_every_description_of_its_own_partition_offline() -> None:
-    """Offline is history: all versions, once, under the part's name."""
+    """Offline is history: all versions, once."""
     store = MemoryFeatures()
     handler = CatalogueHandler(store)
     handler.apply(PARTITION, items(("mug", 2, "new"), ("mug", 1, "old")))
     handler.apply(OTHER, items(("jar", 1, "jar")))
     handler.write()
-    handler.checkpoint(PARTITION, "p0")
-    handler.checkpoint(OTHER, "p1")
-    assert store.offline[ITEMS.name]["p0"]["title"].to_pylist() == ["new", "old"]
-    assert store.offline[ITEMS.name]["p1"]["title"].to_pylist() == ["jar"]
-    handler.checkpoint(PARTITION, "p2")
-    assert store.offline[ITEMS.name]["p2"].equals(ITEM_SCHEMA.empty_table())
+    handler.checkpoint(PARTITION, Commit("items-0", 2))
+    assert [row["title"] for row in store.offline[ITEMS.name]] == ["new", "old"]
+    handler.checkpoint(OTHER, Commit("items-1", 1))
+    handler.checkpoint(PARTITION, Commit("items-0", 3))
+    assert [row["title"] for row in store.offline[ITEMS.name]] == ["new", "old", "jar"]

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from reaseq.feature_views import SEQUENCES
-from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.schemas import EVENT_SCHEMA, ORDER_SCHEMA, SEQUENCE_SCHEMA
 from reaseq.sequences.oracle import mismatched_users, newest_distinct_events
 from streams.log.codec import event_codec
 from streams.log.dead_letters import DeadLetters, read_dead_letter
@@ -118,7 +118,7 @@ def test_crashes_at_random_moments_leave_no_trace(stage: Stage, seed: int) -> No
 
 def versions(store: Any) -> list[tuple[object, ...]]:
     """All offline rows: user, newest time, revision and the events."""
-    rows = [row for part in store.offline[SEQUENCES.name].values() for row in part.to_pylist()]
+    rows = store.offline[SEQUENCES.name]
     names = ("user_id", "newest_event_time_ms", "revision")
     return sorted((*(row[name] for name in names), tuple(row["event_keys"])) for row in rows)
 
@@ -144,8 +144,45 @@ def test_a_crash_before_the_checkpoint_leaves_every_offline_row_exactly_once(
     assert len(versions(stage.store)) == len(set(versions(stage.store))) > 10
 
 
-def test_a_log_that_lost_its_end_does_not_overwrite_older_parts(stage: Stage) -> None:
-    """When offsets start over, new events are kept beside the old under new part names."""
+@pytest.mark.parametrize("polled_before", [5, 20, 40])
+@pytest.mark.parametrize("polled_after", [3, 20, 40])
+def test_a_repetition_may_take_in_fewer_or_more_records(
+    stage: Stage, polled_before: int, polled_after: int
+) -> None:
+    """Lost between append and checkpoint: what a shorter or longer repetition adds is right.
+
+    Events are archived all, and a join at every moment finds what an undisturbed shard leaves.
+    """
+    events = make_events(120)
+    stage.send(events)
+    lost = stage.shard()
+    take(lost, polled_before)
+    lost._checkpoints.save = lambda *_: None  # type: ignore[method-assign]
+    lost.checkpoint()
+    take(shard := stage.shard(), polled_after)
+    shard.checkpoint()
+    drain(shard)
+    shard.checkpoint()
+    undisturbed = Stage(stage.folder / "other", type(stage.store)())
+    undisturbed.log = stage.log
+    drain(other := undisturbed.shard())
+    other.checkpoint()
+    assert stage.archive.read().equals(undisturbed.archive.read())
+    users = sorted(set(events["user_id"].to_pylist()))
+    moments = [(user, 1_300_000_000_000 + ms) for user in users for ms in range(41)]
+    labels = pa.table([*map(list, zip(*moments, strict=True)), [[]] * len(moments)], ORDER_SCHEMA)
+    expected = undisturbed.store.training_rows(labels)
+    assert stage.store.training_rows(labels).equals(expected)
+
+
+def take(shard: Shard, num_records: int) -> None:
+    """Steps until so many records, or a few more, have been taken in."""
+    while num_records > 0 and (taken := shard.step()):
+        num_records -= taken
+
+
+def test_a_log_that_lost_its_end_does_not_hide_new_events(stage: Stage) -> None:
+    """When offsets start over, new events are not taken for those archived before."""
     first, second = make_events(30, 1), make_events(30, 2)
     stage.send(first)
     drain(shard := stage.shard())
