@@ -12,7 +12,8 @@ import ray.data
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
 from streams.feature_store.features import Features
-from streams.offline.backfill import backfill, partition_of
+from streams.log.partitioner import partitions_of
+from streams.offline.backfill import backfill
 from streams.offline.events import EventArchive
 
 _PARTITION = "backfill_partition"
@@ -35,7 +36,7 @@ def backfill_events(
     num_partitions = settings.kafka.num_partitions
 
     def with_partition(table: pa.Table) -> pa.Table:
-        return table.append_column(_PARTITION, partition_of(table["user_id"], num_partitions))
+        return table.append_column(_PARTITION, partitions_of(table["user_id"], num_partitions))
 
     def merge_partition(table: pa.Table) -> pa.Table:
         number = table[_PARTITION][0].as_py()

@@ -61,7 +61,7 @@ class NewItemWatch:
     def look(self) -> Vectors:
         """Vectors of items that are new, or of which more is known, since the last look."""
         for batch in self._reader.poll(0.0, MAX_ITEMS_AT_ONCE):
-            self._note(self._codec.decode([record.value for record in batch.records]).table)
+            self._note(self._codec.decode(batch.values).table)
         items = {i: self._arrived.pop(i) for i in list(self._arrived)[:MAX_ITEMS_AT_ONCE]}
         asked = [*items, *list(self._unknown)[:MAX_ITEMS_AT_ONCE]]
         if not asked:

@@ -21,6 +21,7 @@ from ray_apps.serving.popular import PopularItems
 from ray_apps.settings import Settings
 from reaseq.recommendation.recommender import Recommender
 from reaseq.recommendation.slate import NO_RANKER, Scene, Slate
+from reaseq.schemas import EVENT_SCHEMA
 from streams.log.codec import event_codec
 from streams.log.kafka import KafkaLog
 from streams.offline.events import EventArchive
@@ -111,8 +112,8 @@ class RecommenderReplica:
 
     def _new_events(self) -> pa.Table:
         batches = self._tail.poll(0.0, MAX_EVENTS_AT_ONCE) if self._champion else []
-        values = [record.value for batch in batches for record in batch.records]
-        return self._codec.decode(values).table
+        tables = [self._codec.decode(batch.values).table for batch in batches]
+        return pa.concat_tables([EVENT_SCHEMA.empty_table(), *tables])
 
     def _learn(self, events: pa.Table) -> None:
         if self._champion is None or not events.num_rows:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from streams.log.codec import Codec
 from streams.log.dead_letters import DeadLetters
-from streams.log.ports import Batch, LogReader, Partition
+from streams.log.ports import LogReader, Partition, RecordBatch
 from streams.settings import StreamSettings
 from streams.shards.checkpoints import Checkpoint, Checkpoints, Progress
 
@@ -111,7 +111,7 @@ class Shard:
         if batches:
             self._handler.write()
             self._note_freshness(batches)
-        return sum(len(batch.records) for batch in batches)
+        return sum(map(len, batches))
 
     def checkpoint(self) -> None:
         """Keep state and positions of every partition that moved since the last time."""
@@ -122,15 +122,15 @@ class Shard:
         self._dirty.clear()
         self._saved_at = time.monotonic()
 
-    def _take(self, batch: Batch) -> None:
-        decoded = self._codec.decode([record.value for record in batch.records])
+    def _take(self, batch: RecordBatch) -> None:
+        decoded = self._codec.decode(batch.values)
         self._dead_letters.put(batch, decoded.rejects)
         accepted = self._handler.apply(batch.partition, decoded.table)
         before = self._progress[batch.partition]
         self._progress[batch.partition] = msgspec.structs.replace(
             before,
             next_offset=batch.next_offset,
-            counters=before.counters.plus(len(batch.records), accepted, len(decoded.rejects)),
+            counters=before.counters.plus(len(batch), accepted, len(decoded.rejects)),
             newest_event_time_ms=max(before.newest_event_time_ms, _newest_ms(decoded.table)),
         )
         self._dirty.add(batch.partition)
@@ -150,10 +150,10 @@ class Shard:
         )
         self._checkpoints.save(partition, Checkpoint(progress, rows))
 
-    def _note_freshness(self, batches: Sequence[Batch]) -> None:
+    def _note_freshness(self, batches: Sequence[RecordBatch]) -> None:
         now_ms = time.time() * 1000
-        ages = [now_ms - record.timestamp_ms for batch in batches for record in batch.records]
-        kept = np.concatenate([self._freshness_ms, np.asarray(ages)])
+        ages_ms = [now_ms - batch.timestamps_ms for batch in batches]
+        kept = np.concatenate([self._freshness_ms, *ages_ms])
         self._freshness_ms = kept[-FRESHNESS_SAMPLES:]
 
 

@@ -181,7 +181,8 @@ def test_bad_records_become_dead_letters_and_the_stream_goes_on(stage: Stage) ->
     shard.checkpoint()
     reader = stage.log.reader("test")
     reader.assign({Partition("dead", 0): 0})
-    letters = [read_dead_letter(r) for batch in reader.poll(1.0, 10) for r in batch.records]
+    (batch,) = reader.poll(1.0, 10)
+    letters = [read_dead_letter(batch.record(position)) for position in range(len(batch))]
     assert [letter.value for letter in letters] == bad
     assert ["malformed" in letters[0].reason, "bought" in letters[1].reason] == [True, True]
     assert ["event_time_ms" in letters[2].reason, "2000" in letters[3].reason] == [True, True]
