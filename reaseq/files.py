@@ -22,9 +22,9 @@ def replacing(path: Path, mode: int = 0o644) -> Iterator[Path]:
     try:
         yield new
         new.chmod(mode)
-        _sync(new)
+        sync(new)
         new.replace(path)
-        _sync(path.parent)
+        sync(path.parent)
     finally:
         new.unlink(missing_ok=True)
 
@@ -35,7 +35,7 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o644) -> None:
         new.write_bytes(content)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Wait until a file's content, or a folder's names, are on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

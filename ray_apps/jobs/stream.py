@@ -2,7 +2,7 @@
 
 Each shard is one endless call on one actor. All its effects happen inside the call, none downstream
 of what it yields, so when an actor dies Ray makes the call again and the shard resumes from its
-checkpoint. The work itself is `streams.shards.shard.Shard`, which knows nothing of Ray.
+checkpoint. The work itself is `streams.shards.runner.ShardRunner`, which knows nothing of Ray.
 """
 
 from __future__ import annotations
@@ -19,15 +19,13 @@ from ray.actor import ActorHandle
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
 from streams.feature_store.features import Features, warm_up
-from streams.log.codec import event_codec, item_codec
-from streams.log.dead_letters import DeadLetters
 from streams.log.kafka import KafkaLog
 from streams.log.ports import Log, Partition
 from streams.offline.events import EventArchive
-from streams.shards.catalogue_handler import CatalogueHandler
+from streams.shards.assignment import assign_shards
 from streams.shards.checkpoints import Checkpoints
-from streams.shards.sequence_handler import SequenceHandler
-from streams.shards.shard import Shard, deal
+from streams.shards.runner import ShardRunner
+from streams.shards.topology import HandlerPorts, topology
 
 READY_TIMEOUT_S = 120.0
 """Starting an actor imports Feast and loads compiled loops: seconds; a busy laptop needs more."""
@@ -38,7 +36,7 @@ _CPUS_PER_SHARD = 0.5
 
 
 class StreamControl:
-    """What shards and their driver tell each other; a Ray actor."""
+    """How shards and their driver talk to each other; a Ray actor."""
 
     def __init__(self) -> None:
         self._stop = False
@@ -62,7 +60,7 @@ class StreamControl:
 
 
 class ShardActor:
-    """The shell Ray Data keeps alive: builds the shard it is given and runs it to its end."""
+    """The shell that Ray Data keeps alive round a `ShardRunner`."""
 
     def __init__(self, settings: Settings, control: ActorHandle) -> None:
         self._settings = settings
@@ -73,12 +71,13 @@ class ShardActor:
         (topic,) = batch["topic"]
         (indices,) = batch["partitions"]
         partitions = [Partition(str(topic), int(index)) for index in indices]
-        shard = build_shard(self._settings, partitions)
+        runner = _runner(self._settings)
         warm_up()
-        shard.restore()
-        ray.get(self._control.started.remote(int(number), os.getpid()))
-        shard.run(_Stop(self._control))
+        runner.run(partitions, lambda: self._report_started(int(number)), _Stop(self._control))
         return {"shard": [int(number)]}
+
+    def _report_started(self, number: int) -> None:
+        ray.get(self._control.started.remote(number, os.getpid()))
 
 
 class _Stop:
@@ -96,29 +95,22 @@ class _Stop:
         return bool(ray.get(self._control.should_stop.remote()))
 
 
-def build_shard(settings: Settings, partitions: list[Partition]) -> Shard:
-    """The shard for partitions of one topic, on the real log and stores."""
-    log = KafkaLog(settings.kafka)
+def _runner(settings: Settings) -> ShardRunner:
+    """Runs shards on the real log and stores."""
     home = Home(settings.home)
     checkpoints = Checkpoints(home.checkpoints)
-    features = Features.open(home.features)
-    is_events = partitions[0].topic == settings.topics.events
-    max_bytes = settings.kafka.max_event_bytes
-    return Shard(
-        partitions=partitions,
-        reader=log.reader("reaseq"),
-        codec=event_codec(max_bytes) if is_events else item_codec(max_bytes),
-        handler=SequenceHandler(
-            features,
-            EventArchive(home.events),
-            checkpoints,
-            settings.stream.max_sequence_events,
-        )
-        if is_events
-        else CatalogueHandler(features),
-        dead_letters=DeadLetters(log.writer(), settings.topics.dead_letters),
-        checkpoints=checkpoints,
-        settings=settings.stream,
+    return ShardRunner(
+        topology(settings.topics, settings.stream.num_shards),
+        KafkaLog(settings.kafka),
+        checkpoints,
+        HandlerPorts(
+            features=Features.open(home.features),
+            archive=EventArchive(home.events),
+            wal=checkpoints,
+            settings=settings.stream,
+        ),
+        dead_letter_topic=settings.topics.dead_letters,
+        max_event_bytes=settings.kafka.max_event_bytes,
     )
 
 
@@ -184,9 +176,8 @@ def _dataset(
 
 
 def _describe_shards(settings: Settings, log: Log) -> list[dict[str, Any]]:
-    hands = deal(log.partitions(settings.topics.events), settings.stream.num_shards)
-    hands.append(log.partitions(settings.topics.items))
+    assigned = assign_shards(topology(settings.topics, settings.stream.num_shards), log)
     return [
-        {"shard": number, "topic": hand[0].topic, "partitions": [p.number for p in hand]}
-        for number, hand in enumerate(hands)
+        {"shard": shard, "topic": partitions[0].topic, "partitions": [p.number for p in partitions]}
+        for shard, partitions in enumerate(assigned)
     ]

@@ -13,7 +13,7 @@ from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
 from reaseq.sequences.state import SequenceState
 from streams.feature_store.ports import FeatureTables
-from streams.shards.sequence_handler import EventArchive
+from streams.shards.handlers.sequences import EventArchive
 
 CHUNK_EVENTS = 20_000
 """Events merged at once; bounds the memory for the versions a merge leaves behind."""

@@ -1,8 +1,8 @@
 """Reading a topic on for a purpose beside the shards: what to look at again, and from where.
 
-A shard applies records; a follower only looks what they are about and then works from the features.
-It needs no state but its position, and bears seeing records twice. Bad records are the shards' to
-set aside; here they are passed over.
+A shard applies records; a follower only sees what they are about and then works from the features.
+Its position is all its state, and it may see records twice. Bad records are the shards' to set
+aside; here they are skipped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Followed(NamedTuple):
 
 
 class Follower:
-    """Follows all partitions of a topic from where it was told, or from now on at the first time.
+    """Follows all partitions of a topic from its saved positions; the first time, from the end.
 
     What came before the first time is in the features: whoever follows begins with those.
     """
@@ -56,12 +56,12 @@ class Follower:
         return followed
 
     def save(self) -> None:
-        """Everything polled so far is dealt with: after a restart go on from here."""
+        """Everything polled so far is done: after a restart go on from here."""
         for partition, next_offset in self._positions.items():
             kept = self._checkpoints.progress(partition)
             if kept is None or kept.next_offset != next_offset:
                 progress = Progress(next_offset=next_offset)
-                self._checkpoints.save(partition, Checkpoint(progress, None))
+                self._checkpoints.save(partition, Checkpoint(progress, {}))
 
     def close(self) -> None:
         """Let the connection go."""

@@ -26,7 +26,7 @@ from streams.offline.backfill import CHUNK_EVENTS, backfill
 from streams.offline.events import EventArchive
 from streams.settings import StreamSettings
 from streams.shards.checkpoints import Checkpoints
-from streams.shards.sequence_handler import SequenceHandler
+from streams.shards.handlers.sequences import SequenceHandler
 from streams.shards.shard import Shard
 
 MAX_EVENTS = 4
@@ -82,7 +82,7 @@ class Stage:
             partitions=self.log.partitions("events"),
             reader=self.log.reader("shard"),
             codec=codec,
-            handler=SequenceHandler(self.store, self.archive, checkpoints, MAX_EVENTS),
+            handlers=[SequenceHandler(self.store, self.archive, checkpoints, MAX_EVENTS)],
             dead_letters=DeadLetters(self.log.writer(), "dead"),
             checkpoints=checkpoints,
             settings=StreamSettings(poll_timeout_s=0.001, max_poll_records=7),

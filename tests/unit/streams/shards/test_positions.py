@@ -30,7 +30,7 @@ def test_each_user_has_the_position_of_the_partition_with_its_events(
     partitions = log.partitions("events")
     for partition in partitions:
         progress = Progress(next_offset=100 + partition.number)
-        checkpoints.save(partition, Checkpoint(progress, None))
+        checkpoints.save(partition, Checkpoint(progress, {}))
     found = Positions(checkpoints, "events", 3).of(USERS)
     for user_id, position in zip(USERS, found, strict=True):
         records = log.read(Partition("events", position.partition), 0, 100)
@@ -47,7 +47,7 @@ def test_a_partition_without_a_checkpoint_has_taken_in_nothing(checkpoints: Chec
 def test_positions_are_those_of_the_moment_they_were_read(checkpoints: Checkpoints) -> None:
     """What the shard does afterwards does not change what a row says it is based on."""
     partition = Partition("events", 0)
-    checkpoints.save(partition, Checkpoint(Progress(next_offset=5), None))
+    checkpoints.save(partition, Checkpoint(Progress(next_offset=5), {}))
     positions = Positions(checkpoints, "events", 1)
-    checkpoints.save(partition, Checkpoint(Progress(next_offset=9), None))
+    checkpoints.save(partition, Checkpoint(Progress(next_offset=9), {}))
     assert positions.of(["ann"]) == [Position(0, 5)]

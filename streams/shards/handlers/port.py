@@ -1,0 +1,38 @@
+"""The handler as a shard sees it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import pyarrow as pa
+
+from streams.log.ports import Partition
+
+
+class Handler(Protocol):
+    """What a shard does with the decoded records of its partitions.
+
+    Several handlers of a topic see the same tables. Each keeps what it likes per partition and
+    hands it over as rows of a schema of its own, which come back after a restart.
+    """
+
+    @property
+    def name(self) -> str:
+        """Names the handler's state in checkpoints: an identifier, for good."""
+
+    def restore(self, partition: Partition, rows: pa.Table | None) -> None:
+        """Take up a partition from the rows its last checkpoint kept (None: from nothing)."""
+
+    def apply(self, partition: Partition, table: pa.Table) -> int:
+        """Take in new records in log order, perhaps none; return how many changed anything."""
+
+    def write(self) -> None:
+        """Make everything applied readable online."""
+
+    def checkpoint(self, partition: Partition, part: str) -> pa.Table | None:
+        """Make what was applied since the last time durable; return the state rows to keep.
+
+        Also called when nothing was applied, because the position moved without it. After a crash
+        the same records come again under the same `part`, which must then replace what was made
+        durable before. None: there is no state to keep.
+        """
