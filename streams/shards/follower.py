@@ -1,4 +1,4 @@
-"""Reading a topic on for a purpose beside the shards: what to look at again, and from where.
+"""Following a topic for a purpose other than the shards': what to look at again.
 
 A shard applies records; a follower only sees what they are about and then works from the features.
 Its position is all its state, and it may see records twice. Bad records are the shards' to set

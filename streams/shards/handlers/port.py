@@ -13,7 +13,7 @@ class Handler(Protocol):
     """What a shard does with the decoded records of its partitions.
 
     Several handlers of a topic see the same tables. Each keeps what it likes per partition and
-    hands it over as rows of a schema of its own, which come back after a restart.
+    returns it as rows of a schema of its own, which come back after a restart.
     """
 
     @property

@@ -12,7 +12,7 @@ PARTITION = Partition("events", 1)
 
 
 def fetched(offset: int, timestamp: int | None) -> SimpleNamespace:
-    """A record as kafka-python hands it out."""
+    """A record as kafka-python returns it."""
     return SimpleNamespace(
         offset=offset, timestamp=timestamp, key=b"ann", value=b"{}", headers=[("n", b"1")]
     )

@@ -48,7 +48,7 @@ def test_every_key_goes_where_the_python_client_sends_it(key: bytes, num_partiti
 def test_a_column_gives_what_each_of_its_keys_gives(
     texts: list[str], num_partitions: int, kind: pa.DataType, data: st.DataObject
 ) -> None:
-    """Sliced, in chunks, of any string type: the place depends on the key alone."""
+    """Sliced, in chunks, of any string type: the partition depends on the key alone."""
     keys = [text.encode() for text in texts]
     expected = [partition_of(key, num_partitions) for key in keys]
     column = pa.array(keys, pa.binary()).cast(kind)

@@ -61,11 +61,11 @@ def test_every_row_arrives_and_each_user_in_order(log: MemoryLog) -> None:
 
 @pytest.mark.parametrize("num_events", [0, 5, FLUSH_EVERY, 2 * FLUSH_EVERY + 1])
 def test_progress_adds_up_to_the_rows(log: MemoryLog, num_events: int) -> None:
-    """Told in pieces, the number sent is the number of rows, also at the edges."""
+    """Reported in pieces, the number sent is the number of rows, also at the edges."""
     events = make_events(1).take([0] * num_events) if num_events else EVENT_SCHEMA.empty_table()
-    told: list[int] = []
-    replay(events, "user_id", "events", event_codec(10_000), log.writer(), told.append)
-    assert sum(told) == num_events
+    reported: list[int] = []
+    replay(events, "user_id", "events", event_codec(10_000), log.writer(), reported.append)
+    assert sum(reported) == num_events
     assert sum(log.end_offset(partition) for partition in log.partitions("events")) == num_events
 
 

@@ -133,7 +133,7 @@ class Mortal:
 
 
 NUM_CHANGES = 9
-"""Of one save: three files put in place, their three temporary names let go, three old files."""
+"""Of one save: three files put in place, three temporary names and three old files removed."""
 
 
 @pytest.mark.parametrize("num_changes", range(NUM_CHANGES + 1))

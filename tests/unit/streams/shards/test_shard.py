@@ -145,7 +145,7 @@ def test_a_crash_before_the_checkpoint_leaves_every_offline_row_exactly_once(
 
 
 def test_a_log_that_lost_its_end_does_not_overwrite_older_parts(stage: Stage) -> None:
-    """When offsets start over, new events are kept beside the old under new part names."""
+    """When offsets start over, new events are kept as well as the old, under new part names."""
     first, second = make_events(30, 1), make_events(30, 2)
     stage.send(first)
     drain(shard := stage.shard())
