@@ -23,13 +23,12 @@ import pyarrow.parquet as pq
 
 from benchmarks.report import say, write_results
 from ray_apps.jobs.backfill import backfill_events
-from ray_apps.registry.kinds import generators, rankers
+from ray_apps.registry.kinds import load_version
 from ray_apps.runtime.cluster import ray_cluster
 from ray_apps.runtime.feature_store import apply_features
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
-from ray_apps.training.train_generator import train_generator
-from ray_apps.training.train_ranker import train_model
+from ray_apps.training.train import train_and_register
 from reaseq.candidates.baselines import baselines
 from reaseq.datasets.event_log import EventLog
 from reaseq.datasets.online_retail import SPLIT_MS, read_online_retail
@@ -40,6 +39,7 @@ from reaseq.generator.generator import DiffusionGenerator
 from reaseq.knowledge.item_knowledge import content_hash, knowledge_table
 from reaseq.knowledge.recorded import recorded
 from reaseq.ranker.ranker import Ranker
+from reaseq.recommendation.recommender import Recommender
 from reaseq.schemas import SEQUENCE_SCHEMA
 from reaseq.sequences.orders import orders_of
 from streams.feature_store.features import Features
@@ -77,17 +77,20 @@ def main() -> None:
 def evaluate(settings: Settings, log: EventLog, seed: int) -> Found:
     """One seed, from the log to what every scorer reached."""
     features = fill_features(settings, log)
-    generated_by = train_generator(settings, before_ms=SPLIT_MS, seed=seed).version
-    ranked_by = train_model(settings, before_ms=SPLIT_MS, seed=seed).version
+    versions = {
+        kind: train_and_register(settings, kind, before_ms=SPLIT_MS, seed=seed).version
+        for kind in ("generator", "ranker")
+    }
     rest = log.between(SPLIT_MS, None)
     rows = features.training_rows(orders_of(rest))
     rows = rows.filter(pc.greater(pc.list_value_length(rows["item_ids"]), 0))
     sequences = rows.select(SEQUENCE_SCHEMA.names).cast(SEQUENCE_SCHEMA)
     times_ms = rows["label_time_ms"]
-    generator = DiffusionGenerator.load(generators(settings).folder_of(generated_by))
+    generator: DiffusionGenerator = load_version(settings, "generator", versions["generator"])
     generated = generator.generate(sequences, times_ms.to_numpy())
-    ranker = Ranker.load(rankers(settings).folder_of(ranked_by))
-    evaluation = evaluation_of(ranker, log)
+    recommender: Recommender = load_version(settings, "ranker", versions["ranker"])
+    assert recommender.ranker is not None
+    evaluation = evaluation_of(recommender.ranker, log)
     for block in blocks_of(rest, ORDERS_AT_ONCE):
         ends = pc.min_max(block["event_time_ms"]).as_py()
         is_inside = pc.and_(

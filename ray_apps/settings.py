@@ -17,7 +17,7 @@ from reaseq.knowledge.settings import KnowledgeSettings
 from reaseq.ranker.settings import RankerSettings
 from reaseq.recommendation.settings import RecommenderSettings
 from reaseq.settings import Section, load
-from reaseq.types import Count, Seconds
+from reaseq.types import Count, NotNegative, Seconds
 from streams.settings import FeatureStoreSettings, KafkaSettings, StreamSettings, TopicSettings
 
 
@@ -40,6 +40,22 @@ class RetrainSettings(Section):
     """… or so much time since the last one, if there is any new event."""
     held_out_days: Annotated[float, Field(gt=0)] = 7.0
     """The newest days of events: neither contender is trained on them, both are measured there."""
+
+
+class GenerationSettings(Section):
+    """For whom and when behaviours are generated; the model is in the section `generator`."""
+
+    cutoff_days: NotNegative = 45.0
+    """The generator learns from all but the newest days of the history, so what it generates for
+    the orders of these days is as honest as what it generates online."""
+    min_new_events: Count = 5
+    """A user whose sequence gained this many events is generated for again."""
+    timeout_s: Seconds = 5.0
+    """Longest wait for an answer of the generator."""
+    max_batch_size: Count = 64
+    """Sequences that are generated for together, at most."""
+    batch_wait_timeout_s: NotNegative = 0.02
+    """Longest wait for a batch to fill."""
 
 
 class RegistrySettings(Section):
@@ -148,6 +164,7 @@ class Settings(Section):
     registry: RegistrySettings = RegistrySettings()
     knowledge: KnowledgeSettings = KnowledgeSettings()
     generator: GeneratorSettings = GeneratorSettings()
+    generation: GenerationSettings = GenerationSettings()
     pools: PoolsSettings = PoolsSettings()
     recommender: RecommenderSettings = RecommenderSettings()
     serve: ServeSettings = ServeSettings()

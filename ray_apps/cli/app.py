@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ray_apps.cli.console import console, settings_for
+from ray_apps.registry.kinds import MODEL_KINDS
 from ray_apps.runtime.console_output import quiet_third_parties
 from ray_apps.runtime.threads import one_thread
 
@@ -21,20 +21,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+RANKER = next(iter(MODEL_KINDS))
+"""The kind that is meant where none is named."""
+
 models = typer.Typer(no_args_is_help=True, help="The model registry: list, promote, roll back.")
 app.add_typer(models, name="models")
 deploy = typer.Typer(no_args_is_help=True, help="What a cluster needs to know.")
 app.add_typer(deploy, name="deploy")
 
 
-class ModelKind(StrEnum):
-    """The registered models."""
+def _known_kind(name: str) -> str:
+    if name not in MODEL_KINDS:
+        raise typer.BadParameter(f"there are {', '.join(MODEL_KINDS)}")
+    return name
 
-    RANKER = "ranker"
-    GENERATOR = "generator"
 
-
-KindOption = Annotated[ModelKind, typer.Option("--model", help="Which of the two models.")]
+KindOption = Annotated[
+    str,
+    typer.Option("--model", callback=_known_kind, help=f"One of {', '.join(MODEL_KINDS)}."),
+]
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="TOML file with settings; see `reaseq settings`."),
@@ -149,20 +154,22 @@ def retrain(
     generator: Annotated[
         bool, typer.Option("--generator", help="Train a new behaviour generator first.")
     ] = False,
+    kind: KindOption = RANKER,
     loop: Annotated[
         bool,
         typer.Option("--loop", help="Stay, and train whenever `retrain.every_…` say it is time."),
     ] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Train on what has arrived; the new ranker takes over if it beats the champion."""
+    """Train on what has arrived; the new model takes over if it beats the champion."""
     with settings_for(config) as settings:
         from ray_apps.cli import model_commands
 
         if loop:
-            model_commands.retrain_loop(settings, console, seed)
+            model_commands.retrain_loop(settings, console, seed, kind)
         else:
-            model_commands.retrain_command(settings, console, seed, generator)
+            first = ("generator",) if generator else ()
+            model_commands.retrain_command(settings, console, seed, kind, first)
 
 
 @app.command()
@@ -175,32 +182,32 @@ def generate(config: ConfigOption = None) -> None:
 
 
 @models.command("list")
-def list_models(config: ConfigOption = None) -> None:
+def list_command(config: ConfigOption = None) -> None:
     """Every version with its verdict, and which one serves."""
     with settings_for(config) as settings:
-        from ray_apps.cli import model_commands
+        from ray_apps.cli.registry_commands import list_models
 
-        model_commands.list_models(settings, console)
+        list_models(settings, console)
 
 
 @models.command()
 def promote(
     version: Annotated[str, typer.Argument(help="For example v0002.")],
-    kind: KindOption = ModelKind.RANKER,
+    kind: KindOption = RANKER,
     config: ConfigOption = None,
 ) -> None:
     """Let a version serve; running replicas take it without a restart."""
     with settings_for(config) as settings:
-        from ray_apps.cli.model_commands import promote_command
+        from ray_apps.cli.registry_commands import promote_command
 
         promote_command(settings, console, version, kind)
 
 
 @models.command()
-def rollback(kind: KindOption = ModelKind.RANKER, config: ConfigOption = None) -> None:
+def rollback(kind: KindOption = RANKER, config: ConfigOption = None) -> None:
     """Let the champion before the present one serve again; once more goes back further."""
     with settings_for(config) as settings:
-        from ray_apps.cli.model_commands import rollback_command
+        from ray_apps.cli.registry_commands import rollback_command
 
         rollback_command(settings, console, kind)
 
@@ -239,7 +246,7 @@ def recommend(
 
 @app.command()
 def doctor(config: ConfigOption = None) -> None:
-    """Check this machine and say how to mend what is missing."""
+    """Check this machine and say how to fix what is missing."""
     with settings_for(config) as settings:
         from ray_apps.cli.doctor import examine
         from ray_apps.cli.tables import findings_table

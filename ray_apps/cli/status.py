@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from ray_apps.registry.kinds import rankers
+from ray_apps.registry.kinds import registry_of
 from ray_apps.runtime.home import Home
 from ray_apps.runtime.run_file import Running
 from ray_apps.settings import Settings
@@ -59,7 +59,7 @@ def read_status(settings: Settings, home: Home, running: Running) -> Status:
     kafka = settings.kafka.model_copy(update={"bootstrap_servers": running.bootstrap_servers})
     health = _health(running.url)
     health = health or {}
-    models = rankers(settings.at_home(home.root))
+    models = registry_of(settings.at_home(home.root), "ranker")
     return Status(
         url=running.url,
         pid=running.pid,

@@ -14,7 +14,7 @@ from ray_apps.demo.prequential_stream import PrequentialStream
 from ray_apps.demo.report import Percentiles, Report, as_svg, day, intervals, qualities, show
 from ray_apps.demo.split import DemoSplit
 from ray_apps.demo.stages import DemoRun
-from ray_apps.registry.kinds import rankers
+from ray_apps.registry.kinds import registry_of
 from ray_apps.runtime.home import Home
 from ray_apps.runtime.progress import Stages
 from ray_apps.settings import Settings
@@ -68,7 +68,7 @@ def _examine(run: DemoRun, system: System, choice: Choice) -> Report:
     split = run.split
     features = Features.open(run.home.features)
     writer = system.log.writer()
-    champion = rankers(run.settings).champion
+    champion = registry_of(run.settings, "ranker").champion
     assert champion is not None
     evaluation = run.evaluation(champion)
     stream = PrequentialStream(system.settings, features, writer, evaluation, system.url)

@@ -16,7 +16,7 @@ from ray_apps.demo.report import GeneratedReport, KnowledgeReport, ModelReport, 
 from ray_apps.demo.split import DemoSplit
 from ray_apps.jobs.backfill import backfill_events
 from ray_apps.jobs.generate import generate_for_all
-from ray_apps.registry.kinds import generators, rankers
+from ray_apps.registry.kinds import load_version, registry_of
 from ray_apps.runtime.home import Home
 from ray_apps.runtime.progress import Stages
 from ray_apps.serving.deploy_config import APPLICATION
@@ -25,7 +25,6 @@ from ray_apps.settings import Settings
 from ray_apps.system import Infrastructure, System
 from ray_apps.text_generation.choose import Choice
 from ray_apps.training.retrain import Outcome, retrain
-from ray_apps.training.train_generator import train_generator
 from reaseq.candidates.baselines import baselines
 from reaseq.candidates.nearest import NearestItems
 from reaseq.evaluation.prequential import PrequentialEvaluation
@@ -114,16 +113,15 @@ class DemoRun:
         """Train the behaviour generator, let it serve, and generate for everybody."""
         epochs = self.settings.generator.num_epochs
         with self.stages.stage("train_generator", "Train the behaviour generator") as stage:
-            stage.doing("joining features as of each order")
-            manifest = train_generator(
+            version = retrain(
                 self.settings,
+                "generator",
                 on_epoch=lambda epoch: stage.at(epoch.epoch + 1, epochs),
-                on_rows=lambda done, total: stage.doing(f"past orders {done:,}/{total:,}"),
-            )
-        generators(self.settings).promote(manifest.version, "the first generator")
+                on_progress=lambda *step: stage.doing(_shown(*step)),
+            ).challenger.version
         with self.stages.stage("generate", "Generate behaviours for all users") as stage:
             started = time.monotonic()
-            made = generate_for_all(self.settings, manifest.version, stage.at)
+            made = generate_for_all(self.settings, version, stage.at)
             took_s = time.monotonic() - started
         self.generated = GeneratedReport(
             users=made.num_users,
@@ -135,14 +133,13 @@ class DemoRun:
     def train(self, name: str, title: str, end_ms: int | None) -> Outcome:
         """One round of retraining: train, compare with the champion if there is one, settle."""
         with self.stages.stage(name, title) as stage:
-            stage.doing("joining features as of each order")
             epochs = self.settings.ranker.num_epochs
             outcome = retrain(
                 self.settings,
+                "ranker",
                 end_ms=end_ms,
-                on_text=lambda done, total: stage.doing(f"encoding item texts {done}/{total}"),
                 on_epoch=lambda epoch: stage.at(epoch.epoch + 1, epochs),
-                on_compare=lambda: stage.doing("comparing with the champion"),
+                on_progress=lambda *step: stage.doing(_shown(*step)),
             )
         comparison = outcome.comparison
         self.models.append(
@@ -240,9 +237,10 @@ class DemoRun:
 
     def _likely_buyers(self, item: dict[str, object]) -> list[str]:
         """Users who lately bought what is most like the item, newest first."""
-        version = rankers(self.settings).champion
+        rankers = registry_of(self.settings, "ranker")
+        version = rankers.champion
         assert version is not None
-        folder = rankers(self.settings).folder_of(version)
+        folder = rankers.folder_of(version)
         vocabulary = ItemVocabulary.load(folder)
         nearest = NearestItems.load(folder, vocabulary)
         text = item_text(str(item["item_id"]), str(item["title"]))
@@ -253,9 +251,13 @@ class DemoRun:
         return list(dict.fromkeys(reversed(buyers)))[:NUM_LIKELY_BUYERS]
 
     def _scorer(self, version: str, item_ids: tuple[str, ...] | list[str]) -> RankerScorer:
-        ranker = Recommender.load(rankers(self.settings).folder_of(version)).ranker
-        assert ranker is not None
-        return ranker.scorer_for(item_ids)
+        recommender: Recommender = load_version(self.settings, "ranker", version)
+        assert recommender.ranker is not None
+        return recommender.ranker.scorer_for(item_ids)
+
+
+def _shown(what: str, done: int, total: int) -> str:
+    return f"{what} {done:,}/{total:,}" if total else what
 
 
 def _await_shown(url: str, item_id: str, user_ids: list[str]) -> str | None:

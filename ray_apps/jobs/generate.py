@@ -15,11 +15,13 @@ import pyarrow.compute as pc
 import ray
 import ray.data
 
-from ray_apps.registry.kinds import generators
+from ray_apps.registry.kinds import load_version
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
+from ray_apps.training.train import OnProgress
 from reaseq.feature_views import GENERATED, SEQUENCES
 from reaseq.generator.behaviours import generated_rows
+from reaseq.generator.folder import KIND
 from reaseq.generator.generator import DiffusionGenerator
 from streams.feature_store.features import Features
 from streams.shards.checkpoints import Checkpoints
@@ -28,7 +30,7 @@ from streams.shards.positions import Position, Positions
 OnRows = Callable[[int, int], None]
 """Called with (users done, users to do)."""
 
-Kind = Literal["all", "as-of"]
+Scope = Literal["all", "as-of"]
 
 USERS_AT_ONCE = 512
 
@@ -51,6 +53,21 @@ def generate_for_all(settings: Settings, version: str, on_rows: OnRows) -> Gener
     return _run(settings, version, pa.table({"user_id": users}), "all", on_rows)
 
 
+def generate_after_promotion(settings: Settings, version: str, on_progress: OnProgress) -> str:
+    """As `generate_for_all`, with a sentence on what it has done."""
+    started = time.monotonic()
+
+    def on_rows(done: int, total: int) -> None:
+        on_progress("generating for all users", done, total)
+
+    made = generate_for_all(settings, version, on_rows)
+    took_s = time.monotonic() - started
+    return (
+        f"{made.num_behaviours:,} behaviours generated for {made.num_users:,} users in "
+        f"{took_s:.1f} s"
+    )
+
+
 def generate_as_of(
     settings: Settings, version: str, sequences: pa.Table, on_rows: OnRows
 ) -> GenerationSummary:
@@ -64,23 +81,23 @@ def generate_as_of(
 class _Generate:
     """The actor of both jobs: holds the generator, takes one slice of the input a call."""
 
-    def __init__(self, settings: Settings, version: str, kind: Kind) -> None:
+    def __init__(self, settings: Settings, version: str, scope: Scope) -> None:
         home = Home(settings.home)
         self._features = Features.open(home.features)
-        self._generator = DiffusionGenerator.load(
-            generators(settings).folder_of(version), device=settings.pools.generator.device
+        self._generator: DiffusionGenerator = load_version(
+            settings, KIND, version, settings.pools.generator.device
         )
         self._positions = Positions(
             Checkpoints(home.checkpoints), settings.topics.events, settings.kafka.num_partitions
         )
-        self._kind = kind
+        self._scope = scope
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         number = rows[_SLICE][0].as_py()
         generated = self._generate(rows.drop_columns(_SLICE))
-        name = f"{self._kind}-{self._generator.version}-{number:06d}"
+        name = f"{self._scope}-{self._generator.version}-{number:06d}"
         self._features.append(GENERATED, generated, name)
-        if self._kind == "all":
+        if self._scope == "all":
             self._features.write(GENERATED, generated)
         num_behaviours = pc.sum(pc.list_value_length(generated["item_ids"])).as_py() or 0
         counts = {"users": generated.num_rows, "behaviours": num_behaviours, "done": rows.num_rows}
@@ -89,7 +106,7 @@ class _Generate:
     def _generate(self, rows: pa.Table) -> pa.Table:
         users = rows["user_id"].to_pylist()
         positions = [Position()] * len(users)
-        if self._kind == "all":
+        if self._scope == "all":
             by_user = dict(zip(users, self._positions.of(users), strict=True))
             rows = self._features.read(SEQUENCES, users)
             positions = [by_user[user_id] for user_id in rows["user_id"].to_pylist()]
@@ -104,7 +121,7 @@ class _Generate:
 
 
 def _run(
-    settings: Settings, version: str, rows: pa.Table, kind: Kind, on_rows: OnRows
+    settings: Settings, version: str, rows: pa.Table, scope: Scope, on_rows: OnRows
 ) -> GenerationSummary:
     starts = range(0, rows.num_rows, USERS_AT_ONCE)
     if not starts:
@@ -118,7 +135,7 @@ def _run(
     pool = settings.pools.generator
     dataset = ray.data.from_arrow(numbered).map_batches(
         _Generate,
-        fn_constructor_args=(settings, version, kind),
+        fn_constructor_args=(settings, version, scope),
         batch_size=None,  # a slice a call
         batch_format="pyarrow",
         num_cpus=pool.num_cpus,

@@ -2,12 +2,11 @@
 
 Each shard is one endless call on one actor. All its effects happen inside the call, none downstream
 of what it yields, so when an actor dies Ray makes the call again and the shard resumes from its
-checkpoint. The work itself is `streams.shards.runner.ShardRunner`, which knows nothing of Ray.
+checkpoint. The work itself is `streams.shards.shard.Shard`, which knows nothing of Ray.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from typing import Any
@@ -16,90 +15,57 @@ import ray
 import ray.data
 from ray.actor import ActorHandle
 
+from ray_apps.jobs.shard_runner import ShardDescription, ShardRunner, StreamControl
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
 from streams.feature_store.features import Features, warm_up
 from streams.log.kafka import KafkaLog
-from streams.log.ports import Log, Partition
+from streams.log.ports import Log
 from streams.offline.events import EventArchive
 from streams.shards.assignment import assign_shards
+from streams.shards.builder import ShardBuilder
 from streams.shards.checkpoints import Checkpoints
-from streams.shards.runner import ShardRunner
 from streams.shards.topology import HandlerPorts, topology
 
 READY_TIMEOUT_S = 120.0
 """Starting an actor imports Feast and loads compiled loops: seconds; a busy laptop needs more."""
 
-STOP_POLL_S = 0.5
-
 _CPUS_PER_SHARD = 0.5
 
 
-class StreamControl:
-    """How shards and their driver talk to each other; a Ray actor."""
-
-    def __init__(self) -> None:
-        self._stop = False
-        self._pids: dict[int, int] = {}
-
-    def started(self, shard: int, pid: int) -> None:
-        """A shard reports that it has restored its state and reads on."""
-        self._pids[shard] = pid
-
-    def pids(self) -> dict[int, int]:
-        """The process of each shard that has started."""
-        return dict(self._pids)
-
-    def stop(self) -> None:
-        """Ask all shards to checkpoint and return."""
-        self._stop = True
-
-    def should_stop(self) -> bool:
-        """Whether to stop."""
-        return self._stop
-
-
 class ShardActor:
-    """The shell that Ray Data keeps alive round a `ShardRunner`."""
+    """The shell Ray Data keeps alive: runs the shard it is given to its end."""
 
     def __init__(self, settings: Settings, control: ActorHandle) -> None:
-        self._settings = settings
-        self._control = control
+        build = shard_builder(settings).build
+        self._runner = ShardRunner(build, RemoteControl(control), warm_up=warm_up)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
-        (number,) = batch["shard"]
-        (topic,) = batch["topic"]
-        (indices,) = batch["partitions"]
-        partitions = [Partition(str(topic), int(index)) for index in indices]
-        runner = _runner(self._settings)
-        warm_up()
-        runner.run(partitions, lambda: self._report_started(int(number)), _Stop(self._control))
-        return {"shard": [int(number)]}
-
-    def _report_started(self, number: int) -> None:
-        ray.get(self._control.started.remote(number, os.getpid()))
+        description = ShardDescription.of_batch(batch)
+        self._runner.run(description)
+        return {"shard": [description.shard]}
 
 
-class _Stop:
-    """Asks the control now and then, so that the stream does not wait for it at every step."""
+class RemoteControl:
+    """The control actor as a `Control`."""
 
-    def __init__(self, control: ActorHandle) -> None:
-        self._control = control
-        self._asked_at = 0.0
+    def __init__(self, actor: ActorHandle) -> None:
+        self._actor = actor
 
-    def __call__(self) -> bool:
-        now = time.monotonic()
-        if now - self._asked_at < STOP_POLL_S:
-            return False
-        self._asked_at = now
-        return bool(ray.get(self._control.should_stop.remote()))
+    def started(self, shard: int, pid: int) -> None:
+        """See `Control`."""
+        ray.get(self._actor.started.remote(shard, pid))
+
+    def should_stop(self) -> bool:
+        """See `Control`."""
+        return bool(ray.get(self._actor.should_stop.remote()))
 
 
-def _runner(settings: Settings) -> ShardRunner:
-    """Runs shards on the real log and stores."""
+def shard_builder(settings: Settings) -> ShardBuilder:
+    """Builds shards on the real log and stores."""
     home = Home(settings.home)
     checkpoints = Checkpoints(home.checkpoints)
-    return ShardRunner(
+    return ShardBuilder(
         topology(settings.topics, settings.stream.num_shards),
         KafkaLog(settings.kafka),
         checkpoints,
@@ -178,6 +144,6 @@ def _dataset(
 def _describe_shards(settings: Settings, log: Log) -> list[dict[str, Any]]:
     assigned = assign_shards(topology(settings.topics, settings.stream.num_shards), log)
     return [
-        {"shard": shard, "topic": partitions[0].topic, "partitions": [p.number for p in partitions]}
-        for shard, partitions in enumerate(assigned)
+        {"shard": n, "topic": partitions[0].topic, "partitions": [p.number for p in partitions]}
+        for n, partitions in enumerate(assigned)
     ]

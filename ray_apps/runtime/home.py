@@ -28,14 +28,13 @@ class Home:
         return self.root / "events"
 
     @property
-    def models(self) -> Path:
-        """Trained models, one folder a version, and which of them is champion."""
-        return self.root / "models"
+    def registry(self) -> Path:
+        """The folder of the model registry's file; the rankers share it."""
+        return self.versions("models")
 
-    @property
-    def generators(self) -> Path:
-        """Trained behaviour generators, one folder a version."""
-        return self.root / "generators"
+    def versions(self, folder: str) -> Path:
+        """Trained models of one kind, one folder per version; see `ray_apps.registry.kinds`."""
+        return self.root / folder
 
     @property
     def language_models(self) -> Path:

@@ -10,14 +10,16 @@ from ray import serve
 from ray.serve import Application
 
 from ray_apps.runtime.console_output import mute
-from ray_apps.serving.behaviours import BehaviourFollower
 from ray_apps.serving.deploy_config import APPLICATION, with_secrets
-from ray_apps.serving.gateway import Gateway
-from ray_apps.serving.generator import GeneratorReplica
-from ray_apps.serving.knowledge import KnowledgeFollower
-from ray_apps.serving.llm import LlmReplica
+from ray_apps.serving.deployments import (
+    BehaviourFollower,
+    Gateway,
+    GeneratorReplica,
+    KnowledgeFollower,
+    LlmReplica,
+    RecommenderReplica,
+)
 from ray_apps.serving.pools import options
-from ray_apps.serving.recommender import RecommenderReplica
 from ray_apps.settings import Settings
 from ray_apps.text_generation.choose import available
 

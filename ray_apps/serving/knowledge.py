@@ -1,46 +1,35 @@
-"""Has agents find out about items, beside the stream and never in a request's way.
+"""Has an agent find out about items, beside the stream and never in a request's way.
 
-First the best sellers, then every item that arrives on its topic. What comes is written to the
+First the best sellers, then every item that arrives on its topic. Knowledge is written to the
 features; whoever represents items reads it there. A language model that is loading, slow or gone
 only means that items wait here.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import uuid
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
-from ray.serve.handle import DeploymentHandle
 
-from ray_apps.runtime.home import Home
-from ray_apps.serving.llm import LlmHandle
-from ray_apps.settings import Settings
-from ray_apps.text_generation.choose import available
-from reaseq.events import EventType, Item
-from reaseq.feature_views import ITEMS, KNOWLEDGE
+from ray_apps.runtime.in_thread import in_thread
+from ray_apps.serving.history import EventHistory
+from ray_apps.serving.knowledge_store import FeatureKnowledge
+from reaseq.events import Item
+from reaseq.feature_views import ITEMS
 from reaseq.knowledge.knowledge_base import KnowledgeAgent, KnowledgeBase, KnowledgeStats
-from reaseq.knowledge.product_agent import ProductAgent
-from reaseq.knowledge.recorded import RecordedAgent
 from reaseq.knowledge.text_generator import TextGenerationError
-from streams.feature_store.features import Features
-from streams.log.codec import item_codec
-from streams.log.kafka import KafkaLog
-from streams.offline.events import EventArchive
-from streams.shards.checkpoints import Checkpoints
+from reaseq.sequences.orders import best_sellers
+from streams.feature_store.ports import FeatureTables
 from streams.shards.follower import Follower
 
 logger = logging.getLogger("ray.serve")
 
-PAUSE_S = 0.5
-PAUSE_AFTER_FAILURE_S = 2.0
+MAX_ITEMS_PER_POLL = 1000
 
 
 class KnowledgeProgress(NamedTuple):
-    """What has been found out since the replica started."""
+    """What has been found out since the start."""
 
     learned: KnowledgeStats = KnowledgeStats()
     model: str | None = None
@@ -50,80 +39,83 @@ class KnowledgeProgress(NamedTuple):
     """Why items wait, when they do."""
 
 
-class KnowledgeFollower:
-    """One replica follows the item topic."""
+class KnowledgeWorker:
+    """Takes items from the history and the topic to an agent, `max_concurrent` at a time."""
 
-    def __init__(self, settings: Settings, llm: DeploymentHandle | None) -> None:
-        home = Home(settings.home)
-        self._settings = settings
-        self._archive = EventArchive(home.events)
-        self._store = FeatureKnowledge(Features.open(home.features))
-        choice = available(settings.knowledge)
-        agent: KnowledgeAgent = RecordedAgent()
-        if llm is not None:
-            handle = LlmHandle(llm, choice.model, settings.knowledge.timeout_s)
-            agent = ProductAgent(handle)
-        self._model = choice.model
-        most = settings.knowledge.max_concurrent
-        self._base = KnowledgeBase(self._store, agent, max_concurrent=most)
-        log = KafkaLog(settings.kafka)
-        self._follower = Follower(
-            log.reader("reaseq-knowledge"),
-            item_codec(settings.kafka.max_event_bytes),
-            Checkpoints(home.checkpoints / "knowledge"),
-            log.partitions(settings.topics.items),
-        )
+    def __init__(
+        self,
+        features: FeatureTables,
+        items: Follower,
+        history: EventHistory,
+        agent: KnowledgeAgent,
+        *,
+        model: str,
+        num_best_sellers: int,
+        max_concurrent: int,
+    ) -> None:
+        """`model` is the name of the language model behind the agent."""
+        self._features = features
+        self._follower = items
+        self._history = history
+        self._model = model
+        self._num_best_sellers = num_best_sellers
+        self._max_concurrent = max_concurrent
+        self._store = FeatureKnowledge(features)
+        self._base = KnowledgeBase(self._store, agent, max_concurrent=max_concurrent)
         self._waiting: dict[str, Item] = {}
-        self._begun = False
-        self._done = KnowledgeStats()
+        self._has_begun = False
+        self._learned = KnowledgeStats()
         self._trouble = ""
-        self._tasks = [asyncio.get_running_loop().create_task(self._follow())]
 
-    async def progress(self) -> KnowledgeProgress:
-        """How far the agents are."""
-        is_idle = self._begun and not self._waiting
-        return KnowledgeProgress(self._done, self._model, is_idle, self._trouble)
-
-    async def model_version(self) -> str | None:
+    @property
+    def model(self) -> str:
         """The language model whose knowledge this is."""
         return self._model
 
-    async def _follow(self) -> None:
-        while True:
-            try:
-                await self._step()
-                self._trouble = ""
-                await asyncio.sleep(PAUSE_S)
-            except TextGenerationError as error:
-                self._trouble = str(error)
-                await asyncio.sleep(PAUSE_AFTER_FAILURE_S)
-            except Exception as error:
-                logger.exception("item knowledge waits")
-                self._trouble = str(error)
-                await asyncio.sleep(PAUSE_AFTER_FAILURE_S)
+    def progress(self) -> KnowledgeProgress:
+        """How far the agent is."""
+        is_idle = self._has_begun and not self._waiting
+        return KnowledgeProgress(self._learned, self._model, is_idle, self._trouble)
 
-    async def _step(self) -> None:
-        if not self._begun:
-            self._wait_for(await asyncio.to_thread(self._best_sellers))
-            self._begun = True
-        for followed in await asyncio.to_thread(self._follower.poll, 0.0, 1000):
+    async def step(self) -> None:
+        """Take in what has arrived and work some of the items that wait.
+
+        Raises TextGenerationError when the agent failed on any: they wait, and so should it.
+        """
+        if not self._has_begun:
+            self._wait_for(await in_thread(self._best_sellers))
+            self._has_begun = True
+        for followed in await in_thread(self._follower.poll, 0.0, MAX_ITEMS_PER_POLL):
             self._wait_for(followed.table)
         if self._waiting:
             await self._work()
         if not self._waiting:
-            await asyncio.to_thread(self._follower.save)
+            await in_thread(self._follower.save)
+        self._trouble = ""
+
+    def failed(self, error: Exception) -> None:
+        """A step has failed and will be tried again."""
+        self._trouble = str(error)
+        if not isinstance(error, TextGenerationError):
+            logger.error("item knowledge waits", exc_info=error)
+
+    async def close(self) -> None:
+        """Write offline what is done and let the connection go."""
+        try:
+            await in_thread(self._store.flush)
+        finally:
+            await in_thread(self._follower.close)
 
     async def _work(self) -> None:
         """Work as many items as go together; those that failed wait again."""
-        most = self._settings.knowledge.max_concurrent
-        items = [self._waiting[item_id] for item_id in list(self._waiting)[:most]]
+        items = [self._waiting[item_id] for item_id in list(self._waiting)[: self._max_concurrent]]
         learned = await self._base.learn(items)
-        await asyncio.to_thread(self._store.flush)
+        await in_thread(self._store.flush)
         for item in items:
             # An item whose description changed meanwhile waits on, with its new one.
             if item.item_id not in learned.failed and self._waiting.get(item.item_id) is item:
                 del self._waiting[item.item_id]
-        self._done = self._done.plus(learned)
+        self._learned = self._learned.plus(learned)
         if learned.failed:
             raise TextGenerationError(learned.failure)
 
@@ -133,33 +125,5 @@ class KnowledgeFollower:
 
     def _best_sellers(self) -> pa.Table:
         """The descriptions of the most purchased items, the best first."""
-        events = self._archive.read()
-        bought = events.filter(pc.equal(events["event_type"], EventType.PURCHASE.value))
-        counts = bought["item_id"].value_counts().to_pylist()
-        best = sorted(counts, key=lambda row: (-row["counts"], row["values"]))
-        num = self._settings.knowledge.num_best_sellers
-        return self._store.features.read(ITEMS, [row["values"] for row in best[:num]])
-
-
-class FeatureKnowledge:
-    """The features as a knowledge store: online at once, offline when told to."""
-
-    def __init__(self, features: Features) -> None:
-        self.features = features
-        self._unsaved: list[pa.Table] = []
-
-    def read(self, item_ids: list[str]) -> pa.Table:
-        """What is known of these items (KNOWLEDGE_SCHEMA)."""
-        return self.features.read(KNOWLEDGE, item_ids)
-
-    def write(self, rows: pa.Table) -> None:
-        """Make knowledge readable."""
-        self.features.write(KNOWLEDGE, rows)
-        self._unsaved.append(rows)
-
-    def flush(self) -> None:
-        """Write offline what was written since the last time."""
-        if self._unsaved:
-            name = f"agents-{uuid.uuid4().hex}"
-            self.features.append(KNOWLEDGE, pa.concat_tables(self._unsaved), name)
-            self._unsaved = []
+        best = best_sellers(self._history.read(), self._num_best_sellers)
+        return self._features.read(ITEMS, [item.item_id for item in best])

@@ -78,7 +78,7 @@ def _place(pool: PoolSettings) -> dict[str, Any]:
 def _most_at_once(settings: Settings, deployment: str, pool: PoolSettings) -> int:
     most = math.ceil(QUEUE_FACTOR * pool.target_ongoing_requests)
     # Fewer could never fill a batch.
-    return max(most, settings.generator.max_batch_size) if deployment == "generator" else most
+    return max(most, settings.generation.max_batch_size) if deployment == "generator" else most
 
 
 def _num_replicas(deployment: str, pool: PoolSettings) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Training the ranker: the training set, the distributed fit, the comparison on held-out time."""
+"""Training any kind of model: its data, the fit on Ray Train, the comparison, the promotion."""

@@ -1,4 +1,4 @@
-"""Champion against challenger on held-out time: both see a week neither was trained on."""
+"""Rankers compared on held-out time: champion and challenger see a week neither was trained on."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from typing import NamedTuple
 
 import pyarrow.compute as pc
 
-from ray_apps.registry.kinds import rankers
+from ray_apps.registry.kinds import load_version
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
 from reaseq.evaluation.blocks import blocks_of
 from reaseq.evaluation.prequential import PrequentialEvaluation, Quality
 from reaseq.feature_views import GENERATED, ITEMS
+from reaseq.ranker.folder import KIND
 from reaseq.recommendation.recommender import Recommender
 from reaseq.schemas import SEQUENCE_SCHEMA
 from reaseq.sequences.orders import orders_of
@@ -46,13 +47,12 @@ def compare(
     order.
     """
     home = Home(settings.home)
-    models = rankers(settings)
     events = EventArchive(home.events).read(end_ms)
     contenders = {}
     features = Features.open(home.features)
     item_ids = sorted(features.newest(ITEMS)["item_id"].to_pylist())
     for name, version in (("champion", champion), ("challenger", challenger)):
-        recommender = Recommender.load(models.folder_of(version))
+        recommender: Recommender = load_version(settings, KIND, version)
         ranker = recommender.ranker
         assert ranker is not None
         times_ms = events["event_time_ms"]

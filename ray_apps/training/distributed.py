@@ -1,15 +1,16 @@
-"""A fit as a Ray Train job: any plain fit, on every worker's part of the rows, with checkpoints."""
+"""A fit as a Ray Train job: on every worker's part of the rows, with checkpoints.
+
+Workers import this module, so it must not wait for Feast.
+"""
 
 from __future__ import annotations
 
-import math
 import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import pyarrow as pa
 import ray
 import ray.train
 import ray.train.torch
@@ -17,38 +18,14 @@ import torch
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
 
 from ray_apps.settings import TrainSettings
-from reaseq.ranker.fit import EpochReport, FitState, Worker
+from reaseq.training.loop import EpochReport, Fit, FitState
+from reaseq.training.worker import Worker, WorkerRank
 
 STATE_FILE = "state.pt"
 
 _POLL_S = 0.3
 
 OnEpoch = Callable[[EpochReport], None]
-OnEpochState = Callable[[EpochReport, FitState], None]
-
-
-class Place(NamedTuple):
-    """One worker's place among all."""
-
-    rank: int
-    num_workers: int
-
-    def rows_of(self, rows: pa.Table) -> pa.Table:
-        """Every `num_workers`-th row, so that each worker sees all of the time there is."""
-        return rows.take(pa.array(range(self.rank, rows.num_rows, self.num_workers), pa.int64()))
-
-    def batch_size_of(self, batch_size: int) -> int:
-        """The batch size is that of all workers together: their number does not change the model"""
-        return max(1, batch_size // self.num_workers)
-
-    def worker(self, num_rows: int, batch_size: int) -> Worker:
-        """The worker for a plain fit on `num_rows` of all workers in batches of `batch_size`."""
-        num_steps = math.ceil(math.ceil(num_rows / self.num_workers) / batch_size)
-        return Worker(self.rank, num_steps, _prepare)
-
-
-Fit = Callable[[Any, Place, FitState | None, OnEpochState], object]
-"""`fit(inputs, place, resume, on_epoch)`: a function of a module, as workers import it."""
 
 
 class EpochBoard:
@@ -66,18 +43,16 @@ class EpochBoard:
         return self._reports[num_seen:]
 
 
-def fit_distributed(
-    settings: TrainSettings, fit: Fit, inputs: Any, folder: Path, on_epoch: OnEpoch
-) -> FitState:
+def fit_distributed(settings: TrainSettings, fit: Fit, folder: Path, on_epoch: OnEpoch) -> FitState:
     """Run `fit` on `settings.num_workers` workers; return the state after the last epoch.
 
-    Ray must be initialised. `inputs` travels once through the object store. Checkpoints lie under
+    Ray must be initialised. The fit travels once through the object store. Checkpoints lie under
     `folder`; when a worker dies all go on from the newest one, `settings.max_failures` times.
     """
     board = ray.remote(num_cpus=0)(EpochBoard).remote()
     trainer = ray.train.torch.TorchTrainer(
         _train_worker,
-        train_loop_config={"fit": fit, "inputs": [ray.put(inputs)], "board": board},
+        train_loop_config={"fit": [ray.put(fit)], "board": board},
         scaling_config=ScalingConfig(num_workers=settings.num_workers, use_gpu=settings.use_gpu),
         run_config=RunConfig(
             name="fit",
@@ -96,12 +71,12 @@ def fit_distributed(
 
 
 def _train_worker(config: dict[str, Any]) -> None:
-    """One worker: its part of the rows, the plain fit, a checkpoint after every epoch."""
+    """One worker: the fit on its part of the rows, a checkpoint after every epoch."""
     context = ray.train.get_context()
-    place = Place(context.get_world_rank(), context.get_world_size())
+    rank = WorkerRank(context.get_world_rank(), context.get_world_size())
 
     def report(epoch: EpochReport, state: FitState) -> None:
-        if place.rank > 0:
+        if rank.index > 0:
             ray.train.report({"loss": epoch.loss})
             return
         ray.get(config["board"].post.remote(epoch))
@@ -110,7 +85,8 @@ def _train_worker(config: dict[str, Any]) -> None:
             metrics = {"loss": epoch.loss, "epoch": epoch.epoch}
             ray.train.report(metrics, checkpoint=Checkpoint.from_directory(folder))
 
-    config["fit"](ray.get(config["inputs"][0]), place, _resume_state(), report)
+    fit: Fit = ray.get(config["fit"][0])
+    fit.run(Worker(rank, wrap=_prepare, agree=_as_the_first), _resume_state(), report)
 
 
 def _prepare(model: torch.nn.Module) -> torch.nn.Module:
@@ -120,6 +96,15 @@ def _prepare(model: torch.nn.Module) -> torch.nn.Module:
         model, parallel_strategy_kwargs=unsynced
     )
     return prepared
+
+
+def _as_the_first(value: float) -> float:
+    """The value of the worker of index 0, on every worker."""
+    if not torch.distributed.is_initialized():
+        return value
+    shared = torch.tensor(value, dtype=torch.float64, device=ray.train.torch.get_device())
+    torch.distributed.broadcast(shared, src=0)
+    return float(shared)
 
 
 def _resume_state() -> FitState | None:

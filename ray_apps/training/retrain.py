@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow.compute as pc
 
-from ray_apps.registry.kinds import rankers
+from ray_apps.registry.kinds import kind_of, registry_of
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
-from ray_apps.training.compare import Comparison, compare
-from ray_apps.training.distributed import OnEpoch
-from ray_apps.training.train_ranker import train_model
-from reaseq.ranker.folder import ModelManifest, read_manifest
+from ray_apps.training.compare import Comparison
+from ray_apps.training.train import Fitter, OnEpoch, OnProgress, train_and_register
+from reaseq.artifacts import Manifest, read_trained_up_to_ms
+from reaseq.errors import NotReadyError
 from reaseq.types import DAY_MS
 from streams.offline.events import EventArchive
 
@@ -21,10 +20,12 @@ from streams.offline.events import EventArchive
 class Outcome(NamedTuple):
     """A challenger and what became of it."""
 
-    challenger: ModelManifest
+    kind: str
+    challenger: Manifest[Any]
     champion: str | None
     """Who served before; None: the challenger is the first."""
     comparison: Comparison | None
+    """None: it is the first, or of a kind whose versions are not compared."""
 
     @property
     def promoted(self) -> bool:
@@ -34,8 +35,10 @@ class Outcome(NamedTuple):
     @property
     def why(self) -> str:
         """The reason in one line."""
+        if self.champion is None:
+            return f"the first {self.kind}"
         if self.comparison is None:
-            return "the first model"
+            return "newly trained"
         challenger, champion = self.comparison.challenger, self.comparison.champion
         return (
             f"NDCG@{champion.k} {challenger.ndcg:.4f} against {champion.ndcg:.4f} of "
@@ -45,45 +48,62 @@ class Outcome(NamedTuple):
 
 def retrain(
     settings: Settings,
+    kind: str,
     *,
     end_ms: int | None = None,
     seed: int = 0,
-    on_text: Callable[[int, int], None] | None = None,
     on_epoch: OnEpoch = lambda report: None,
-    on_compare: Callable[[], None] = lambda: None,
+    on_progress: OnProgress = lambda what, done, total: None,
+    fitter: Fitter | None = None,
 ) -> Outcome:
-    """One round: point-in-time training set, Ray Train, comparison, verdict in the registry.
+    """One round: training set as of each order, Ray Train, comparison, verdict in the registry.
 
-    The newest `retrain.held_out_days` before `end_ms` (None: all there is) are kept from the
-    challenger and decide; fewer where the champion has learnt from some of them. A first model has
-    nobody to beat and trains on everything. Ray must be initialised. Raises ValueError when there
-    is nothing to train on, or nothing that the champion has not learnt from.
+    Where versions of a kind are compared, the newest `retrain.held_out_days` before `end_ms` (None:
+    all there is) are kept from the challenger and decide; fewer where the champion has learnt from
+    some of them. A first model has nobody to beat and trains on everything. Ray must be initialised
+    unless `fitter` needs none. Raises ReaseqError when there is nothing to train on, or nothing
+    that the champion has not learnt from.
     """
-    models = rankers(settings)
-    champion = models.champion
-    if end_ms is None:
-        newest_ms = pc.max(EventArchive(Home(settings.home).events).read()["event_time_ms"]).as_py()
-        end_ms = (newest_ms or 0) + 1
-    start_ms = _held_out_from(settings, champion, end_ms) if champion else end_ms
-    challenger = train_model(
-        settings, before_ms=start_ms, seed=seed, on_text=on_text, on_epoch=on_epoch
+    row = kind_of(kind)
+    champion = registry_of(settings, kind).champion
+    start_ms = end_ms
+    if champion and row.compare:
+        end_ms = _end_of_archive_ms(settings) if end_ms is None else end_ms
+        start_ms = _held_out_from(settings, kind, champion, end_ms)
+    challenger = train_and_register(
+        settings,
+        kind,
+        before_ms=start_ms,
+        seed=seed,
+        on_epoch=on_epoch,
+        on_progress=on_progress,
+        fitter=fitter,
     )
     comparison = None
-    if champion:
-        on_compare()
-        comparison = compare(settings, champion, challenger.version, start_ms, end_ms)
-    outcome = Outcome(challenger, champion, comparison)
+    if champion and row.compare:
+        assert start_ms is not None
+        assert end_ms is not None
+        on_progress("comparing with the champion", 0, 0)
+        version = challenger.version
+        comparison = row.compare_versions(settings, champion, version, start_ms, end_ms)
+    outcome = Outcome(kind, challenger, champion, comparison)
     _settle(settings, outcome)
     return outcome
 
 
-def _held_out_from(settings: Settings, champion: str, end_ms: int) -> int:
+def _end_of_archive_ms(settings: Settings) -> int:
+    """Just after the newest event."""
+    events = EventArchive(Home(settings.home).events).read()
+    return (pc.max(events["event_time_ms"]).as_py() or 0) + 1
+
+
+def _held_out_from(settings: Settings, kind: str, champion: str, end_ms: int) -> int:
     """When the time begins that neither contender may have learnt from."""
-    learnt_up_to_ms = read_manifest(rankers(settings).folder_of(champion)).trained_up_to_ms
+    learnt_up_to_ms = read_trained_up_to_ms(registry_of(settings, kind).folder_of(champion))
     start_ms = end_ms - int(settings.retrain.held_out_days * DAY_MS)
     start_ms = max(start_ms, learnt_up_to_ms + 1)
     if start_ms >= end_ms:
-        raise ValueError(
+        raise NotReadyError(
             f"nothing has arrived since {champion} was trained: there is no time on which a "
             "challenger could be compared with it"
         )
@@ -92,11 +112,11 @@ def _held_out_from(settings: Settings, champion: str, end_ms: int) -> int:
 
 def _settle(settings: Settings, outcome: Outcome) -> None:
     """Write the verdict down, then let it take effect."""
-    models = rankers(settings)
+    registry = registry_of(settings, outcome.kind)
     version, comparison = outcome.challenger.version, outcome.comparison
-    if comparison is None:
-        models.record(version, "first", {})
-    else:
+    if outcome.champion is None:
+        registry.record(version, "first", {})
+    if comparison is not None:
         figures = {
             "hit_rate": comparison.challenger.hit_rate,
             "ndcg": comparison.challenger.ndcg,
@@ -104,6 +124,6 @@ def _settle(settings: Settings, outcome: Outcome) -> None:
             "champion_ndcg": comparison.champion.ndcg,
             "num_orders": comparison.champion.num_orders,
         }
-        models.record(version, "promoted" if outcome.promoted else "refused", figures)
+        registry.record(version, "promoted" if outcome.promoted else "refused", figures)
     if outcome.promoted:
-        models.promote(version, outcome.why)
+        registry.promote(version, outcome.why)

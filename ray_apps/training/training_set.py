@@ -7,12 +7,13 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ray_apps.runtime.home import Home
+from reaseq.errors import NotReadyError
 from reaseq.feature_views import GENERATED, ITEMS, KNOWLEDGE
 from reaseq.knowledge.item_knowledge import texts_of
 from reaseq.ranker.settings import RankerSettings
+from reaseq.recommendation.train import vocabulary_of
 from reaseq.representations.item_text import item_text
 from reaseq.representations.text_encoder import SentenceEncoder
 from reaseq.sequences.orders import orders_of
@@ -33,7 +34,7 @@ class TrainingSet(NamedTuple):
     """Everything a training of the ranker needs, as of `before_ms`."""
 
     rows: pa.Table
-    """Every order with the features before it: TRAINING_SCHEMA and generated behaviours beside it.
+    """Every order with the features before it: TRAINING_SCHEMA, joined to generated behaviours.
 
     A user's first order has an empty sequence; it still tells what people begin with."""
     events: pa.Table
@@ -53,7 +54,7 @@ def build_training_set(
 ) -> TrainingSet:
     """Join orders with the features of their time, and encode the catalogue's texts.
 
-    Raises ValueError when there is no order to learn from.
+    Raises NotReadyError when there is no order to learn from.
     """
     features = Features.open(home.features)
     events, orders = orders_before(home, before_ms)
@@ -66,28 +67,22 @@ def build_training_set(
 
 
 def orders_before(home: Home, before_ms: int | None) -> tuple[pa.Table, pa.Table]:
-    """All events before a moment, and the orders among them; ValueError when there is none."""
+    """All events before a moment, and the orders among them; NotReadyError when there is none."""
     events = EventArchive(home.events).read(before_ms)
     orders = orders_of(events)
     if not orders.num_rows:
-        raise ValueError(
+        raise NotReadyError(
             "there are no purchases to train on yet: send events first, "
             "e.g. `reaseq replay --events FILE` while the system is up"
         )
     return events, orders
 
 
-def all_items(catalogue: pa.Table, events: pa.Table) -> ItemVocabulary:
-    """Every item of the catalogue and of the log."""
-    described, met = catalogue["item_id"].to_pylist(), pc.unique(events["item_id"]).to_pylist()
-    return ItemVocabulary(sorted({*described, *met}))
-
-
 def _items(
     catalogue: pa.Table, events: pa.Table, known: dict[str, str]
 ) -> tuple[ItemVocabulary, list[str], list[str]]:
     """The items with their texts, plain and with what is known of them."""
-    vocabulary = all_items(catalogue, events)
+    vocabulary = vocabulary_of(catalogue, events)
     described = {item["item_id"]: item for item in catalogue.to_pylist()}
     plain, texts = [], []
     for item_id in vocabulary.item_ids:

@@ -1,15 +1,12 @@
 """Training the behaviour generator: masked slots are to be filled in.
 
-Plain torch in one process. A distributed worker passes its shard, its rank and a wrapper for the
-model; everything else is the same code.
+Plain torch in one process. A distributed worker passes its rank and a wrapper for the model;
+everything else is the same code.
 """
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,13 +14,20 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from reaseq.generator.batches import DiffusionData, diffusion_data, draw_masks, epoch_batches
+from reaseq.errors import InputError
+from reaseq.evaluation.metrics import ndcg_at, pessimistic_ranks
+from reaseq.generator.batches import DiffusionData, diffusion_data, draw_masks
 from reaseq.generator.model import DiffusionModel
 from reaseq.generator.settings import GeneratorSettings
-from reaseq.ranker.fit import EpochReport, FitState, Worker
 from reaseq.training.device import device_of, on_device
-from reaseq.types import DAY_MS, Float32s, Int64s
+from reaseq.training.loop import FitState, OnEpoch, WeightedLoss, train
+from reaseq.training.weights import weights_by_age
+from reaseq.training.worker import Worker
+from reaseq.types import Float32s, Int64s
 from reaseq.vocabulary import ItemVocabulary
+
+_RANKED_AT_ONCE = 64
+"""Held-out rows ranked together over all items."""
 
 
 def fit(
@@ -31,117 +35,101 @@ def fit(
     vocabulary: ItemVocabulary,
     settings: GeneratorSettings,
     *,
+    held_out: pa.Table | None = None,
     seed: int = 0,
     worker: Worker | None = None,
     resume: FitState | None = None,
-    on_epoch: Callable[[EpochReport, FitState], None] | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> DiffusionModel:
     """Train on `rows` (training rows passed through `targets.with_targets`) and return the model.
 
-    The loss of a report is the mean cross-entropy of a masked slot in nats, on training rows. The
+    The loss of a report is the mean cross-entropy of a masked slot in nats. `held_out` are newer
+    such rows for early stopping, measured by the NDCG of their targets among `num_generated`. The
     same rows, settings and seed give the same weights, whether in one go or resumed after any
-    epoch. Raises ValueError when there is nothing to train on.
+    epoch. Raises InputError when there is nothing to train on.
     """
-    data = diffusion_data(rows, vocabulary, settings.num_events)
-    if not len(data):
-        raise ValueError(
-            "no training row has a known item beyond its log: give more events or a newer catalogue"
-        )
+    data = _with_targets(rows, vocabulary, settings)
+    unseen = None if held_out is None else _with_targets(held_out, vocabulary, settings)
     torch.manual_seed(seed)
     model = DiffusionModel(len(vocabulary), settings)
-    training = _Training(model, data, settings, seed, worker or Worker(), resume)
-    for epoch in range(training.next_epoch, settings.num_epochs):
-        report = training.epoch(epoch)
-        if on_epoch:
-            on_epoch(report, training.state())
-    return model.eval()
+    objective = GeneratorObjective(model, data, settings, unseen)
+    train(objective, settings, seed=seed, worker=worker, resume=resume, on_epoch=on_epoch)
+    return model
 
 
-class _Training:
-    """The loop's moving parts: model, optimiser, schedule, and the fixed weights of rows."""
+class GeneratorFit(NamedTuple):
+    """A fit with all that it needs; see `reaseq.training.loop.Fit`. The rows are all workers'."""
+
+    settings: GeneratorSettings
+    rows: pa.Table
+    """With their targets (`reaseq.generator.targets.with_targets`)."""
+    item_ids: tuple[str, ...]
+    seed: int = 0
+    held_out: pa.Table | None = None
+
+    def run(self, worker: Worker, resume: FitState | None, on_epoch: OnEpoch) -> DiffusionModel:
+        """Fit on the worker's part of the rows."""
+        rows, settings, worker = worker.share(self.rows, self.settings)
+        return fit(
+            rows,
+            ItemVocabulary(self.item_ids),
+            settings,
+            held_out=self.held_out,
+            seed=self.seed,
+            worker=worker,
+            resume=resume,
+            on_epoch=on_epoch,
+        )
+
+
+class GeneratorObjective:
+    """The masked targets of a row are to be filled in; see `reaseq.training.loop`."""
 
     def __init__(
         self,
         model: DiffusionModel,
         data: DiffusionData,
         settings: GeneratorSettings,
-        seed: int,
-        worker: Worker,
-        resume: FitState | None,
+        unseen: DiffusionData | None = None,
     ) -> None:
-        self.data, self.settings = data, settings
-        self.seed, self.rank = seed, worker.rank
-        self.num_steps = worker.num_steps or math.ceil(len(data) / settings.batch_size)
+        """`unseen` are the held-out rows."""
         self.model = model
-        self.wrapped = worker.wrap(model)
-        self.device = device_of(model)
-        self.optimizer = torch.optim.AdamW(
-            model.parameters(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            betas=(0.9, 0.98),
-            fused=True,
-        )
-        total_steps = settings.num_epochs * self.num_steps
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda step: _learning_rate_at(step / total_steps)
-        )
-        self.next_epoch = 0
-        self.weights_N = _row_weights(data.label_times_ms, settings)
-        if resume is not None:
-            self._resume(resume)
+        self.lengths = data.lengths
+        self._data, self._settings, self._unseen = data, settings, unseen
+        self._device = device_of(model)
+        by_age = weights_by_age(data.label_times_ms, settings.example_half_life_days)
+        self._weights_N: Float32s = np.asarray(by_age / by_age.mean(), np.float32)
 
-    def epoch(self, epoch: int) -> EpochReport:
-        """Go over the data once."""
-        started = time.perf_counter()
-        # Seeded by the epoch, not once: so resuming needs no state of a generator.
-        rng = np.random.default_rng([self.seed, epoch, self.rank])
-        torch.manual_seed(int(rng.integers(2**31)))
-        self.wrapped.train()
-        loss = weight = 0.0
-        num_orders = 0
-        for rows in epoch_batches(self.data.lengths, self.settings.batch_size, self.num_steps, rng):
-            loss += self._step(rows, rng)
-            weight += float(self.weights_N[rows].sum())
-            num_orders += len(rows)
-        self.next_epoch = epoch + 1
-        took_s = time.perf_counter() - started
-        mean = loss / max(weight, 1e-12)
-        return EpochReport(
-            epoch, self.settings.num_epochs, mean, self.num_steps, num_orders, took_s
-        )
-
-    def state(self) -> FitState:
-        return {
-            "next_epoch": self.next_epoch,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-        }
-
-    def _resume(self, state: FitState) -> None:
-        self.next_epoch = state["next_epoch"]
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-
-    def _step(self, rows: Int64s, rng: np.random.Generator) -> float:
-        """One step of the optimiser; returns the weighted sum of the rows' losses."""
-        slots, masked = draw_masks(self.data.slots(rows, self.settings.num_generated, rng), rng)
+    def loss(self, forward: nn.Module, rows: Int64s, rng: np.random.Generator) -> WeightedLoss:
+        """The weighted sum of the rows' losses."""
+        slots, masked = draw_masks(self._data.slots(rows, self._settings.num_generated, rng), rng)
         slots_BS, masked_BS = self._tensor(slots), self._tensor(masked)
         masked_slots_BS = slots_BS.masked_fill(masked_BS, self.model.mask_code)
-        logits_BN = self.wrapped(on_device(self.data.context(rows), self.device), masked_slots_BS)
-        losses_B = completion_losses(logits_BN, slots_BS, masked_BS)
-        total = (self._tensor(self.weights_N[rows]) * losses_B).sum()
-        self.optimizer.zero_grad()
-        torch.autograd.backward(total / self.settings.batch_size)
-        nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.max_gradient_norm)
-        self.optimizer.step()
-        self.schedule.step()
-        return float(total.detach())
+        context = on_device(self._data.context(rows), self._device)
+        losses_B = completion_losses(forward(context, masked_slots_BS), slots_BS, masked_BS)
+        weights = self._weights_N[rows]
+        return WeightedLoss((self._tensor(weights) * losses_B).sum(), float(weights.sum()))
+
+    def held_out(self) -> float | None:
+        """NDCG of the held-out targets, with all slots masked and no logged item to be had."""
+        if self._unseen is None:
+            return None
+        ranks = []
+        for start in range(0, len(self._unseen), _RANKED_AT_ONCE):
+            rows = np.arange(start, min(start + _RANKED_AT_ONCE, len(self._unseen)))
+            context = self._unseen.context(rows)
+            shape = (len(rows), self._settings.num_generated)
+            masked_BS = torch.full(shape, self.model.mask_code, device=self._device)
+            scores = self.model(on_device(context, self._device), masked_BS).float().cpu()
+            is_logged = torch.zeros(len(rows), self.model.num_items + 1, dtype=torch.bool)
+            is_logged.scatter_(1, context.codes, True)
+            scores = scores.masked_fill(is_logged[:, 1:], -torch.inf)
+            position, codes = self._unseen.targets(rows)
+            ranks.append(pessimistic_ranks(scores.numpy(), position, codes - 1))
+        return ndcg_at(np.concatenate(ranks), self._settings.num_generated)
 
     def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
-        return torch.from_numpy(array).to(self.device)
+        return torch.from_numpy(array).to(self._device)
 
 
 def completion_losses(logits_BN: Tensor, slots_BS: Tensor, masked_BS: Tensor) -> Tensor:
@@ -158,15 +146,12 @@ def completion_losses(logits_BN: Tensor, slots_BS: Tensor, masked_BS: Tensor) ->
     return -(log_p_BS * masked_BS).sum(dim=1) / masked_BS.sum(dim=1)
 
 
-def _learning_rate_at(progress: float) -> float:
-    """Share of the learning rate: a linear warm-up over a tenth, then a cosine down to 0."""
-    if progress < 0.1:
-        return 0.04 + 0.96 * progress / 0.1
-    return 0.5 * (1 + math.cos(math.pi * min((progress - 0.1) / 0.9, 1.0)))
-
-
-def _row_weights(times_ms: Int64s, settings: GeneratorSettings) -> Float32s:
-    """The weight of a row by the age of its order; the mean is 1."""
-    age_days = (times_ms.max() - times_ms) / DAY_MS
-    by_age = np.exp2(-age_days / settings.example_half_life_days)
-    return np.asarray(by_age / by_age.mean(), np.float32)
+def _with_targets(
+    rows: pa.Table, vocabulary: ItemVocabulary, settings: GeneratorSettings
+) -> DiffusionData:
+    data = diffusion_data(rows, vocabulary, settings.num_events)
+    if not len(data):
+        raise InputError(
+            "no training row has a known item beyond its log: give more events or a newer catalogue"
+        )
+    return data

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +12,7 @@ import torch
 
 from reaseq.generator.batches import to_context
 from reaseq.generator.folder import (
+    KIND,
     GeneratorManifest,
     StoredGenerator,
     load_generator,
@@ -20,7 +20,6 @@ from reaseq.generator.folder import (
 )
 from reaseq.generator.model import DiffusionModel
 from reaseq.generator.sampler import Filled, sample
-from reaseq.ranker.folder import library_versions
 from reaseq.sequences.hashing import hash64
 from reaseq.sequences.padded import PaddedSequences, pad_sequences
 from reaseq.training.device import on_device
@@ -92,19 +91,18 @@ class DiffusionGenerator:
     ) -> DiffusionGenerator:
         """A generator straight from `fit`."""
         manifest = GeneratorManifest(
+            kind=KIND,
             version=version,
-            created_at=datetime.now(UTC),
             trained_up_to_ms=trained_up_to_ms,
             settings=model.settings,
             num_items=len(vocabulary),
             metrics=dict(metrics or {}),
-            libraries=library_versions(),
         )
         return cls(StoredGenerator(manifest, model, vocabulary), seed)
 
     @classmethod
     def load(cls, folder: Path, seed: int = 0, device: str = "cpu") -> DiffusionGenerator:
-        """Read a model folder. Raises ValueError when it holds no complete generator."""
+        """Read a model folder. Raises InputError when it holds no complete one."""
         return cls(load_generator(folder), seed, device)
 
     def save(self, folder: Path) -> None:

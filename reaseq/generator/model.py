@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from reaseq.generator.settings import GeneratorSettings
-from reaseq.ranker.model import NUM_RECENCY_BUCKETS
+from reaseq.sequences.buckets import NUM_RECENCY_BUCKETS
 from reaseq.sequences.padded import NUM_EVENT_TYPE_CODES
 
 
@@ -42,7 +42,7 @@ class Context(NamedTuple):
     types: Tensor
     """[B, L]; see `padded.EVENT_TYPE_CODES`."""
     recency_buckets: Tensor
-    """[B, L]; time up to the row's newest event, see `reaseq.ranker.batches.recency_buckets`."""
+    """[B, L]; time up to the row's newest event, see `reaseq.sequences.buckets`."""
 
 
 class DiffusionModel(nn.Module):

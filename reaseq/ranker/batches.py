@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -11,22 +10,20 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from reaseq.ranker.model import NUM_PROBABILITY_BUCKETS, NUM_RECENCY_BUCKETS, Batch
+from reaseq.errors import InputError
+from reaseq.ranker.model import NUM_PROBABILITY_BUCKETS, Batch
 from reaseq.ranker.settings import RankerSettings
 from reaseq.ranker.trends import ItemTrends, TrendHistory
+from reaseq.sequences.buckets import recency_buckets
 from reaseq.sequences.padded import (
     PaddedGenerated,
     PaddedSequences,
     pad_generated,
     pad_sequences,
 )
+from reaseq.training.batching import members
 from reaseq.types import Float32s, Int64s
 from reaseq.vocabulary import ItemVocabulary
-
-_MINUTE_MS = 60_000
-
-_LENGTH_JITTER = 16
-"""Batches mix lengths this far apart, so that an epoch does not always make the same ones."""
 
 
 class TrainingData(NamedTuple):
@@ -43,11 +40,9 @@ class TrainingData(NamedTuple):
         return len(self.lengths)
 
     def labels(self, rows: Int64s) -> tuple[Int64s, Int64s]:
-        """The labels of `rows` as (position in `rows`, code), one pair a label."""
-        counts = self.offsets[rows + 1] - self.offsets[rows]
-        position = np.repeat(np.arange(len(rows)), counts)
-        within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        return position, self.label_codes[self.offsets[rows][position] + within]
+        """The labels of `rows` as (position in `rows`, code), one pair per label."""
+        found = members(self.offsets, rows)
+        return found.position, self.label_codes[found.element]
 
 
 def training_data(
@@ -57,18 +52,18 @@ def training_data(
 
     Generated behaviours stand in columns of their own (`with_generated`), or there are none. Null
     lists (a user without history) count as empty; a row whose labels are all unknown is left out.
-    Raises ValueError when a sequence holds an event at or after its label.
+    Raises InputError when a sequence holds an event at or after its label.
     """
     sequences = pad_sequences(rows, vocabulary, settings.num_events)
     generated = pad_generated(rows, vocabulary, settings.num_generated)
     label_times_ms = rows["label_time_ms"].to_numpy()
     if (sequences.times_ms >= label_times_ms[:, None]).any():
-        raise ValueError("a training row's sequence reaches its label's time: join as of before")
+        raise InputError("a training row's sequence reaches its label's time: join as of before")
     codes = vocabulary.encode(pc.list_flatten(rows["label_item_ids"]))
     parents = pc.list_parent_indices(rows["label_item_ids"]).to_numpy()[codes > 0]
     num_labels = np.bincount(parents, minlength=rows.num_rows)
     kept = num_labels > 0
-    known = PaddedSequences(*(array[kept] for array in sequences))
+    known = sequences.rows(kept)
     lengths = (known.codes > 0).argmax(axis=1)
     suggested = generated.rows(kept)
     lengths = np.where((known.codes > 0).any(axis=1), known.codes.shape[1] - lengths, 0)
@@ -85,43 +80,18 @@ def trend_history(data: TrainingData, trends: ItemTrends) -> TrendHistory:
 def to_batch(
     sequences: PaddedSequences, generated: PaddedGenerated, at_ms_B: Int64s, trends_BKN: Float32s
 ) -> Batch:
-    """Sequences as they look at `at_ms_B`; trailing columns of nothing but padding are cut off."""
-    used = (sequences.codes > 0).any(axis=0)
-    # One column stays even of nothing but padding, so that every weight takes part in every step:
-    # workers that train together would otherwise wait for gradients that never come.
-    start = int(used.argmax()) if used.any() else max(used.size - 1, 0)
-    codes, types, times_ms = (torch.from_numpy(array[:, start:]) for array in sequences)
+    """Sequences as they look at `at_ms_B`; columns of nothing but padding are cut off."""
+    codes, types, times_ms = sequences.trimmed()
     return Batch(
-        codes,
-        types,
-        recency_buckets(torch.tensor(at_ms_B)[:, None] - times_ms),
+        torch.from_numpy(codes),
+        torch.from_numpy(types),
+        torch.from_numpy(recency_buckets(at_ms_B[:, None] - times_ms)),
         torch.from_numpy(trends_BKN),
         torch.from_numpy(generated.codes),
         probability_buckets(torch.from_numpy(generated.probabilities)),
     )
 
 
-def recency_buckets(ages_ms: Tensor) -> Tensor:
-    """floor(log2(1 + minutes)), at most NUM_RECENCY_BUCKETS - 1; the future counts as now."""
-    minutes = ages_ms.clamp_min(0).double() / _MINUTE_MS
-    return torch.log2(1 + minutes).floor().long().clamp_max(NUM_RECENCY_BUCKETS - 1)
-
-
 def probability_buckets(probabilities: Tensor) -> Tensor:
     """floor(-log2(probability)), at most NUM_PROBABILITY_BUCKETS - 1."""
     return (-torch.log2(probabilities)).clamp(0, NUM_PROBABILITY_BUCKETS - 1).floor().long()
-
-
-def epoch_batches(
-    data: TrainingData, batch_size: int, num_batches: int, rng: np.random.Generator
-) -> Iterator[Int64s]:
-    """`num_batches` arrays of row numbers, shuffled, of similar sequence length within a batch.
-
-    Similar lengths, so little is spent on padding. Data that is too short for `num_batches` goes
-    round again: workers that train together must make the same number of steps.
-    """
-    by_length = np.argsort(data.lengths + rng.uniform(0, _LENGTH_JITTER, len(data)))
-    starts = np.arange(0, len(data), batch_size)
-    order = np.resize(rng.permutation(starts), num_batches)
-    for start in order:
-        yield by_length[start : start + batch_size]

@@ -7,7 +7,8 @@ Features, in the order in which they stand below:
   a vector: logit += sum_l softmax_l(score_bcl) * value_bcl, two matrix products a head, so no
   [B, C, D] tensor exists and the whole catalogue can be scored
 - an attention sink: a slot of value 0, so a candidate may attend to nothing
-- user vector: the sequence pooled twice with weights by event type and gap, an MLP, a dot product
+- user vector: the sequence pooled twice with weights by event type and recency, an MLP, a dot
+  product
 - repeats: how often and how lately this very candidate is in the sequence
 - the generated sequence: target attention and repeats of its own over the behaviours that a model
   generated, by probability instead of time; exactly 0 where nothing was generated
@@ -30,10 +31,8 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from reaseq.ranker.settings import RankerSettings
+from reaseq.sequences.buckets import NUM_RECENCY_BUCKETS
 from reaseq.sequences.padded import NUM_EVENT_TYPE_CODES
-
-NUM_RECENCY_BUCKETS = 24
-"""Ages of events in steps of a factor of 2 from one minute on; the last begins at 16 years."""
 
 NUM_PROBABILITY_BUCKETS = 12
 """Probabilities of generated behaviours in steps of a factor of 2, from 1 down to 1/2048."""
@@ -52,7 +51,7 @@ class Batch(NamedTuple):
     types: Tensor
     """[B, L]; see `padded.EVENT_TYPE_CODES`."""
     recency_buckets: Tensor
-    """[B, L]; see `batches.recency_buckets`."""
+    """[B, L]; see `reaseq.sequences.buckets`."""
     trends: Tensor
     """[B, K, N] by code; see `reaseq.ranker.trends`."""
     generated: Tensor
@@ -274,7 +273,7 @@ class Generated(nn.Module):
 class Repeats(nn.Module):
     """What it means that the candidate itself is in the sequence.
 
-    amount = sum over its events: softplus(weight of (type, gap)) * (1 + weight of item)
+    amount = sum over its events: softplus(weight of (type, recency)) * (1 + weight of item)
     logit  = exp(a) * log(1 + amount) + b * [amount > 0]
     """
 

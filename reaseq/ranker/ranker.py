@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,17 +12,11 @@ import pyarrow.compute as pc
 import torch
 
 from reaseq.ranker.batches import to_batch
-from reaseq.ranker.folder import (
-    ModelManifest,
-    StoredModel,
-    library_versions,
-    load_model,
-    save_model,
-)
+from reaseq.ranker.folder import KIND, RankerManifest, StoredModel, load_model, save_model
 from reaseq.ranker.model import Batch, Candidates, RankerModel
 from reaseq.ranker.trends import ItemTrends
 from reaseq.sequences.orders import orders_of
-from reaseq.sequences.padded import PaddedSequences, pad_generated, pad_sequences
+from reaseq.sequences.padded import pad_generated, pad_sequences
 from reaseq.training.device import on_device
 from reaseq.types import DAY_MS, Float32s, Int64s
 from reaseq.vocabulary import ItemVocabulary
@@ -50,7 +43,7 @@ class Ranker:
 
     def __init__(self, stored: StoredModel, device: str = "cpu") -> None:
         """`device` is where it computes: `cpu`, `cuda`, `cuda:1` …"""
-        self.manifest: ModelManifest = stored.manifest
+        self.manifest: RankerManifest = stored.manifest
         self.vocabulary: ItemVocabulary = stored.vocabulary
         self._stored = stored
         self._model = stored.model.eval().to(device)
@@ -79,22 +72,21 @@ class Ranker:
     ) -> Ranker:
         """A ranker straight from `fit`; `trends` as `order_trends` gave it, None starts afresh."""
         settings = model.settings
-        manifest = ModelManifest(
+        manifest = RankerManifest(
+            kind=KIND,
             version=version,
-            created_at=datetime.now(UTC),
             trained_up_to_ms=trained_up_to_ms,
             settings=settings,
             feature_service=feature_service,
             num_items=len(vocabulary),
             metrics=dict(metrics or {}),
-            libraries=library_versions(),
         )
         trends = trends or ItemTrends(len(vocabulary), settings.trend_half_lives_days)
         return cls(StoredModel(manifest, model, vocabulary, trends, model.text))
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> Ranker:
-        """Read a model folder. Raises ValueError when it holds no complete model."""
+        """Read a model folder. Raises InputError when it holds no complete ranker."""
         return cls(load_model(folder), device)
 
     def save(self, folder: Path) -> None:
@@ -147,9 +139,8 @@ class Ranker:
         scores = {parts: np.empty(shape, np.float32) for parts in ablations}
         for start in range(0, sequences.num_rows, _ROWS_AT_ONCE):
             rows = slice(start, start + _ROWS_AT_ONCE)
-            events = PaddedSequences(*(array[rows] for array in padded))
             batch = to_batch(
-                events, generated.rows(rows), at_ms[rows], self._trends_at(at_ms[rows])
+                padded.rows(rows), generated.rows(rows), at_ms[rows], self._trends_at(at_ms[rows])
             )
             for parts, logits in self._score(batch, candidates, ablations):
                 scores[parts][rows] = logits

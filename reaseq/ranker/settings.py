@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from reaseq.training.settings import FitSettings
 from reaseq.types import Count, Positive, Share
 
 
-class RankerSettings(BaseModel):
+class RankerSettings(FitSettings):
     """Shape of the model and course of its training."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     hidden_size: Count = 64
     """D: width of an item representation."""
@@ -39,15 +38,7 @@ class RankerSettings(BaseModel):
     """Share of training rows whose generated behaviours are hidden, so that the model can do
     without them."""
 
-    num_epochs: Count = 3
-    batch_size: Count = 32
-    """Orders in a batch, of all workers together."""
     num_negatives: Count = 256
     """Items drawn uniformly for each batch, beside the batch's own labels."""
-    learning_rate: Positive = 2e-3
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-    example_half_life_days: Positive = 120.0
-    """An order this much older than the newest one counts half."""
     order_size_power: Annotated[float, Field(ge=0, le=1)] = 0.5
     """An order of n items weighs n to this power: 1 weighs items alike, 0 weighs orders alike."""
-    max_gradient_norm: Positive = 1.0

@@ -13,13 +13,13 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
+from reaseq.artifacts import is_complete, writing
 from reaseq.candidates.nearest import NearestItems
 from reaseq.candidates.new_items import NewItems
 from reaseq.candidates.popularity import Popularity
 from reaseq.candidates.source import Candidates, CandidateSource
 from reaseq.candidates.sources import load_sources, save_sources
 from reaseq.events import EventType
-from reaseq.ranker.folder import MANIFEST_FILE
 from reaseq.ranker.ranker import Ranker
 from reaseq.recommendation.settings import RecommenderSettings
 from reaseq.recommendation.slate import (
@@ -109,11 +109,12 @@ class Recommender:
 
     def save(self, folder: Path) -> None:
         """Write the candidate sources, and the ranker if there is one, into one model folder."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self.vocabulary.save(folder)
-        save_sources(folder, self.sources)
+        with writing(folder):
+            save_sources(folder, self.sources)
+            if self.ranker is None:
+                self.vocabulary.save(folder)
         if self.ranker is not None:
-            self.ranker.save(folder)
+            self.ranker.save(folder)  # the vocabulary too, and the manifest last
 
     @classmethod
     def load(
@@ -123,8 +124,8 @@ class Recommender:
 
         `device` is where the ranker computes.
         """
-        vocabulary = ItemVocabulary.load(folder)
-        ranker = Ranker.load(folder, device) if (folder / MANIFEST_FILE).exists() else None
+        ranker = Ranker.load(folder, device) if is_complete(folder) else None
+        vocabulary = ranker.vocabulary if ranker else ItemVocabulary.load(folder)
         return cls(vocabulary, load_sources(folder, vocabulary), ranker, settings)
 
     def _source(self, kind: type[SourceT]) -> SourceT | None:

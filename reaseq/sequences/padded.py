@@ -32,6 +32,20 @@ class PaddedSequences(NamedTuple):
     times_ms: Int64s
     """[B, L]; 0 where padded."""
 
+    def rows(self, rows: Int64s | Bools | slice) -> PaddedSequences:
+        """Some of the sequences."""
+        return PaddedSequences(self.codes[rows], self.types[rows], self.times_ms[rows])
+
+    def trimmed(self) -> PaddedSequences:
+        """Without the columns on the left that hold nothing but padding, but for one.
+
+        With one column left every weight of a model takes part in every step: workers that train
+        together would otherwise wait for gradients that never come.
+        """
+        used = (self.codes > 0).any(axis=0)
+        start = int(used.argmax()) if used.any() else max(used.size - 1, 0)
+        return PaddedSequences(*(array[:, start:] for array in self))
+
 
 class PaddedGenerated(NamedTuple):
     """B users' generated behaviours, most probable first, padded with 0 on the right."""

@@ -17,13 +17,11 @@ import pyarrow.parquet as pq
 
 from ray_apps.jobs.backfill import backfill_events
 from ray_apps.jobs.generate import generate_for_all
-from ray_apps.registry.kinds import generators
 from ray_apps.runtime.home import Home
 from ray_apps.serving.app import serving
 from ray_apps.settings import Settings
 from ray_apps.system import Infrastructure, streaming
 from ray_apps.training.retrain import retrain
-from ray_apps.training.train_generator import train_generator
 from reaseq.datasets.event_log import EventLog
 from reaseq.datasets.online_retail import read_online_retail
 from reaseq.feature_views import ITEMS
@@ -97,10 +95,9 @@ def open_shop(settings: Settings) -> Iterator[Shop]:
             backfill_events(settings, file)
             features = Features.open(Home(settings.home).features)
             wait_until(lambda: features.newest(ITEMS).num_rows == data.items.num_rows)
-            version = train_generator(settings).version
-            generators(settings).promote(version)
+            version = retrain(settings, "generator").challenger.version
             generate_for_all(settings, version, lambda done, total: None)
-            retrain(settings, end_ms=FIRST_TRAINED_UP_TO_MS)
+            retrain(settings, "ranker", end_ms=FIRST_TRAINED_UP_TO_MS)
             with serving(settings) as url:
                 users = data.events["user_id"].dictionary_encode().combine_chunks()
                 busiest = users.dictionary[pc.mode(users.indices)[0].as_py()["mode"]].as_py()
@@ -129,9 +126,10 @@ def _small(settings: Settings, url: str) -> Settings:
                     "hidden_size": 32,
                     "num_layers": 1,
                     "num_heads": 2,
-                    "min_new_events": 2,
-                    "timeout_s": 2.0,
                 }
+            ),
+            "generation": settings.generation.model_copy(
+                update={"min_new_events": 2, "timeout_s": 2.0}
             ),
             "knowledge": KnowledgeSettings(
                 source="endpoint",

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from ray_apps.registry.kinds import rankers
+from ray_apps.registry.kinds import registry_of
 from ray_apps.training.retrain import retrain
 from reaseq.types import DAY_MS
 from tests.integration.shop import FIRST_TRAINED_UP_TO_MS, Shop
@@ -63,7 +63,7 @@ def load_on(shop: Shop) -> Iterator[Load]:
 
 def a_copy(shop: Shop) -> str:
     """Another version with the same weights, complete in the registry."""
-    models = rankers(shop.settings)
+    models = registry_of(shop.settings, "ranker")
     version = models.reserve()
     shutil.copytree(models.folder_of("v0001"), models.folder_of(version))
     manifest = models.folder_of(version) / "manifest.json"
@@ -82,9 +82,9 @@ def test_a_swap_and_a_rollback_under_load_fail_no_request(shop: Shop) -> None:
     version = a_copy(shop)
     with load_on(shop) as load:
         wait_until(lambda: load.num_answered > 10)
-        rankers(shop.settings).promote(version, "a test")
+        registry_of(shop.settings, "ranker").promote(version, "a test")
         wait_until(lambda: serving(shop) == version)
-        assert rankers(shop.settings).rollback() == "v0001"
+        assert registry_of(shop.settings, "ranker").rollback() == "v0001"
         wait_until(lambda: serving(shop) == "v0001")
     assert load.failures == []
     assert load.versions == {"v0001", version}
@@ -94,9 +94,9 @@ def test_a_challenger_that_loses_is_refused_and_recorded(shop: Shop) -> None:
     """It was hardly trained: the champion stays, and the registry says by how much it won."""
     lazy = shop.settings.ranker.model_copy(update={"learning_rate": 1e-9, "num_epochs": 1})
     settings = shop.settings.model_copy(update={"ranker": lazy})
-    outcome = retrain(settings, end_ms=END_OF_HISTORY_MS)
+    outcome = retrain(settings, "ranker", end_ms=END_OF_HISTORY_MS)
     assert not outcome.promoted
-    models = rankers(shop.settings)
+    models = registry_of(shop.settings, "ranker")
     assert models.champion == "v0001"
     entry = next(e for e in models.list() if e.version == outcome.challenger.version)
     assert entry.verdict == "refused"
@@ -106,7 +106,7 @@ def test_a_challenger_that_loses_is_refused_and_recorded(shop: Shop) -> None:
 
 def test_time_that_the_champion_has_learnt_from_decides_nothing(shop: Shop) -> None:
     """With nothing newer than the champion's own history there is nothing to compare on."""
-    before = [entry.version for entry in rankers(shop.settings).list()]
+    before = [entry.version for entry in registry_of(shop.settings, "ranker").list()]
     with pytest.raises(ValueError, match="nothing has arrived since v0001 was trained"):
-        retrain(shop.settings, end_ms=FIRST_TRAINED_UP_TO_MS - DAY_MS)
-    assert [entry.version for entry in rankers(shop.settings).list()] == before
+        retrain(shop.settings, "ranker", end_ms=FIRST_TRAINED_UP_TO_MS - DAY_MS)
+    assert [entry.version for entry in registry_of(shop.settings, "ranker").list()] == before

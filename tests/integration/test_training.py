@@ -10,9 +10,9 @@ import torch
 
 from ray_apps.settings import TrainSettings
 from ray_apps.training.distributed import fit_distributed
-from ray_apps.training.fit import RankerFitInputs, fit_ranker
-from reaseq.ranker.fit import EpochReport, order_trends
+from reaseq.ranker.fit import RankerFit, order_trends
 from reaseq.ranker.settings import RankerSettings
+from reaseq.training.loop import EpochReport
 from tests.integration.shop import kill
 from tests.small_world import ITEMS, TEXT, pairs_world
 
@@ -36,15 +36,14 @@ def test_a_killed_worker_resumes_from_the_checkpoint(ray_session: None, tmp_path
             killed.append(worker.pid)
 
     rows = pairs_world(NUM_ROWS)
-    inputs = RankerFitInputs(
-        SETTINGS, rows, ITEMS.item_ids, TEXT, order_trends(rows, ITEMS, SETTINGS)[0], seed=0
-    )
+    trends, _ = order_trends(rows, ITEMS, SETTINGS)
+    fit = RankerFit(SETTINGS, rows, ITEMS.item_ids, TEXT, trends)
     two = TrainSettings(num_workers=2)
-    disturbed = fit_distributed(two, fit_ranker, inputs, tmp_path / "killed", kill_one)
+    disturbed = fit_distributed(two, fit, tmp_path / "killed", kill_one)
     assert killed
     assert epochs.count(0) == 1
     assert epochs[-1] == 4
-    peaceful = fit_distributed(two, fit_ranker, inputs, tmp_path / "peace", lambda report: None)
+    peaceful = fit_distributed(two, fit, tmp_path / "peace", lambda report: None)
     for name, weights in peaceful["model"].items():
         torch.testing.assert_close(disturbed["model"][name], weights, msg=name)
 

@@ -105,7 +105,7 @@ def test_a_generator_replica_can_fill_its_batch() -> None:
     """It takes as many requests as a batch has places, even when the target is lower."""
     settings = with_pool("generator", target_ongoing_requests=1)
     most = options(settings, "generator")["max_ongoing_requests"]
-    assert most == settings.generator.max_batch_size
+    assert most == settings.generation.max_batch_size
 
 
 @pytest.mark.parametrize(

@@ -9,71 +9,18 @@ import pyarrow as pa
 import pytest
 import torch
 
+from reaseq.artifacts import MANIFEST_FILE
 from reaseq.candidates.co_occurrence import CoOccurrence
 from reaseq.candidates.popularity import Popularity
 from reaseq.events import EventType
 from reaseq.generator.behaviours import generated_rows
-from reaseq.generator.fit import completion_losses, fit
-from reaseq.generator.folder import MANIFEST_FILE
 from reaseq.generator.generator import DiffusionGenerator
 from reaseq.generator.model import DiffusionModel
-from reaseq.generator.settings import GeneratorSettings
-from reaseq.generator.targets import with_targets
-from reaseq.ranker.fit import FitState
-from reaseq.schemas import GENERATED_SCHEMA, SEQUENCE_SCHEMA, TRAINING_SCHEMA
+from reaseq.schemas import GENERATED_SCHEMA
 from reaseq.sequences.orders import orders_of
 from reaseq.sequences.state import SequenceState
 from reaseq.types import DAY_MS
-from reaseq.vocabulary import ItemVocabulary
-
-ITEMS = ItemVocabulary([f"i{n}" for n in range(12)])
-SETTINGS = GeneratorSettings(
-    learning_rate=1e-2,
-    hidden_size=16,
-    num_layers=1,
-    num_heads=2,
-    num_generated=3,
-    num_epochs=200,
-    dropout=0.0,
-)
-
-
-def row(user_id: str, items: list[str]) -> dict[str, object]:
-    """A sequence of purchases, a day each."""
-    times = [DAY_MS * (n + 1) for n in range(len(items))]
-    return {
-        "user_id": user_id,
-        "item_ids": items,
-        "event_types": ["purchase"] * len(items),
-        "event_times_ms": times,
-        "event_values": [1.0] * len(items),
-        "event_keys": list(range(len(items))),
-        "newest_event_time_ms": times[-1] if times else 0,
-        "revision": len(items),
-    }
-
-
-def sequences(*items: list[str]) -> pa.Table:
-    """One user a list."""
-    rows = [row(f"u{n}", of_user) for n, of_user in enumerate(items)]
-    return pa.Table.from_pylist(rows, schema=SEQUENCE_SCHEMA)
-
-
-def training_rows() -> pa.Table:
-    """A small world: after i0 come i1, i2, i3; after i4 come i5, i6, i7."""
-    rows = [
-        {**row(f"u{n}", [first]), "label_time_ms": 9 * DAY_MS, "label_item_ids": following}
-        for n in range(8)
-        for first, following in [("i0", ["i1", "i2", "i3"]), ("i4", ["i5", "i6", "i7"])]
-    ]
-    for n, one in enumerate(rows):
-        one["user_id"] = f"u{n}"
-    return pa.Table.from_pylist(rows, schema=TRAINING_SCHEMA)
-
-
-def trained(**changes: object) -> DiffusionModel:
-    settings = SETTINGS.model_copy(update=changes)
-    return fit(with_targets(training_rows(), settings.num_generated), ITEMS, settings, seed=1)
+from tests.unit.reaseq.generator.world import ITEMS, SETTINGS, sequences, trained
 
 
 def random_generator(**changes: object) -> DiffusionGenerator:
@@ -93,28 +40,6 @@ def test_it_overfits_a_tiny_world() -> None:
     generator = DiffusionGenerator.of(trained(), ITEMS)
     one, other = ask(generator, sequences(["i0"], ["i4"]))
     assert (set(one), set(other)) == ({"i1", "i2", "i3"}, {"i5", "i6", "i7"})
-
-
-def test_resuming_after_an_epoch_ends_where_one_go_ends() -> None:
-    """The same weights to the bit."""
-    settings = SETTINGS.model_copy(update={"num_epochs": 3})
-    rows = with_targets(training_rows(), settings.num_generated)
-    states: list[FitState] = []
-
-    def keep(_: object, state: FitState) -> None:
-        buffers = {k: v.clone() for k, v in state["model"].items()}
-        states.append({**state, "model": buffers})
-        if len(states) == 2:
-            raise InterruptedError
-
-    whole = fit(rows, ITEMS, settings, seed=1)
-    torch_state: FitState = {}
-    with pytest.raises(InterruptedError):
-        fit(rows, ITEMS, settings, seed=1, on_epoch=keep)
-    torch_state = states[-1]
-    resumed = fit(rows, ITEMS, settings, seed=1, resume=torch_state)
-    for name, weights in whole.state_dict().items():
-        torch.testing.assert_close(resumed.state_dict()[name], weights, rtol=0, atol=0)
 
 
 def test_no_logged_item_and_none_twice() -> None:
@@ -149,13 +74,6 @@ def test_users_without_events_or_known_items_get_nothing() -> None:
     assert ask(random_generator(), sequences([], ["unheard of"])) == [[], []]
 
 
-def test_the_loss_of_a_row_is_the_mean_over_its_masked_slots() -> None:
-    """By hand: 4 items, two slots masked of three, uniform logits: -log 1/4."""
-    slots, masked = torch.tensor([[1, 2, 3]]), torch.tensor([[True, False, True]])
-    losses = completion_losses(torch.zeros(1, 4), slots, masked)
-    torch.testing.assert_close(losses, torch.tensor([4.0]).log())
-
-
 def test_a_loaded_generator_answers_like_the_saved_one(tmp_path: Path) -> None:
     """And a folder without its manifest is no generator."""
     generator = random_generator()
@@ -165,11 +83,11 @@ def test_a_loaded_generator_answers_like_the_saved_one(tmp_path: Path) -> None:
     assert ask(loaded, rows) == ask(generator, rows)
     assert loaded.version == "g7"
     (tmp_path / MANIFEST_FILE).unlink()
-    with pytest.raises(ValueError, match="no complete generator"):
+    with pytest.raises(ValueError, match="no complete model"):
         DiffusionGenerator.load(tmp_path)
 
 
-def test_generated_rows_say_what_they_rest_on() -> None:
+def test_generated_rows_hold_their_provenance() -> None:
     """Version of the sequence, partition, offset, model; who got nothing has no row."""
     rows = sequences(["i1", "i2"], [])
     answer = random_generator().generate(rows, np.zeros(2, np.int64))

@@ -8,20 +8,17 @@ import pytest
 import torch
 
 from reaseq.ranker.batches import (
-    epoch_batches,
     probability_buckets,
-    recency_buckets,
     to_batch,
     training_data,
 )
-from reaseq.ranker.model import NUM_PROBABILITY_BUCKETS, NUM_RECENCY_BUCKETS
+from reaseq.ranker.model import NUM_PROBABILITY_BUCKETS
 from reaseq.ranker.settings import RankerSettings
 from reaseq.sequences.padded import PaddedGenerated, pad_generated, pad_sequences
 from reaseq.vocabulary import ItemVocabulary
 
 ITEMS = ItemVocabulary(["a", "b", "c"])
 SETTINGS = RankerSettings(num_generated=2)
-MINUTE_MS = 60_000
 
 
 def rows_of(*rows: tuple[list[str] | None, list[int] | None, int, list[str]]) -> pa.Table:
@@ -63,12 +60,6 @@ def test_a_row_that_holds_its_own_label_is_refused() -> None:
         training_data(rows_of((["a"], [9], 9, ["a"])), ITEMS, SETTINGS)
 
 
-def test_gaps_count_in_powers_of_two_of_minutes() -> None:
-    """Now, one, three and seven minutes; then for ever; the future counts as now."""
-    minutes = torch.tensor([0, 1, 3, 7, 10**12, -5])
-    assert recency_buckets(minutes * MINUTE_MS).tolist() == [0, 1, 2, 3, NUM_RECENCY_BUCKETS - 1, 0]
-
-
 def test_a_batch_is_as_long_as_its_longest_sequence() -> None:
     """Columns of nothing but padding are cut, but for one: every weight takes part in a step."""
     rows = rows_of(*[(["a"] * n, list(range(n)), 10**6, ["a"]) for n in (5, 2, 0)])
@@ -89,7 +80,7 @@ def nothing_generated(num_rows: int) -> PaddedGenerated:
     return PaddedGenerated(np.zeros((num_rows, 2), np.int64), np.zeros((num_rows, 2), np.float32))
 
 
-def test_generated_behaviours_stand_beside_their_row() -> None:
+def test_generated_behaviours_are_joined_to_their_row() -> None:
     """The most probable ones by code; unknown items keep their place as padding."""
     rows = pa.table(
         {
@@ -113,12 +104,3 @@ def test_probabilities_count_in_halves() -> None:
         NUM_PROBABILITY_BUCKETS - 1,
         NUM_PROBABILITY_BUCKETS - 1,
     ]
-
-
-def test_an_epoch_holds_every_row_once() -> None:
-    """And goes round again when more batches are asked for than there are."""
-    rows = rows_of(*[(["a"], [1], 9, ["a"]) for _ in range(7)])
-    data = training_data(rows, ITEMS, SETTINGS)
-    seen = list(epoch_batches(data, 3, 3, np.random.default_rng(0)))
-    assert sorted(np.concatenate(seen).tolist()) == list(range(7))
-    assert len(list(epoch_batches(data, 3, 8, np.random.default_rng(0)))) == 8

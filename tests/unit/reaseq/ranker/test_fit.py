@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import pytest
 import torch
 
-from reaseq.ranker.fit import EpochReport, FitState, Worker, fit, label_losses, order_trends
+from reaseq.ranker.fit import RankerFit, fit, order_trends
 from reaseq.ranker.model import RankerModel
 from reaseq.ranker.ranker import Ranker
 from reaseq.ranker.settings import RankerSettings
+from reaseq.training.early_stopping import split_newest
+from reaseq.training.loop import EpochReport, FitState
+from reaseq.training.worker import Worker, WorkerRank
 from reaseq.vocabulary import ItemVocabulary
 from tests.small_world import ITEMS, TEXT, pairs_world
 
@@ -83,30 +85,45 @@ def test_workers_make_the_steps_they_agreed_on() -> None:
         TEXT,
         SETTINGS.model_copy(update={"num_epochs": 1}),
         trends=history,
-        worker=Worker(rank=1, num_steps=5, wrap=wrap),
+        worker=Worker(WorkerRank(1, 2), num_steps=5, wrap=wrap),
         on_epoch=lambda report, _: reports.append(report),
     )
     assert len(wrapped) == 1
     assert [report.num_steps for report in reports] == [5]
 
 
-def test_the_loss_of_a_full_sample_is_the_softmax_over_the_catalogue() -> None:
-    """With every item in the sample for certain, nothing is corrected."""
-    logits = torch.tensor([[1.0, 2.0, 0.5], [0.0, 0.0, 0.0]])
-    losses = label_losses(logits, torch.tensor([0, 1]), torch.tensor([1, 2]), torch.zeros(3))
-    expected = math.log(math.e**1 + math.e**2 + math.e**0.5) - 2
-    assert losses.tolist() == pytest.approx([expected, math.log(3)])
-
-
-def test_a_sampled_item_stands_for_those_that_were_not_drawn() -> None:
-    """An item drawn with chance 1/4 counts four times; the row's own label counts once."""
-    logits = torch.zeros(1, 2)
-    inclusion = torch.log(torch.tensor([0.25, 0.25]))
-    losses = label_losses(logits, torch.tensor([0]), torch.tensor([0]), inclusion)
-    assert losses.tolist() == pytest.approx([math.log(1 + 4)])
-
-
 def test_rows_without_a_known_label_are_refused() -> None:
     """There is nothing to learn from them."""
     with pytest.raises(ValueError, match="no training row"):
         fit(pairs_world(), ItemVocabulary(["elsewhere"]), TEXT[:1], SETTINGS)
+
+
+def test_a_travelling_fit_is_the_plain_one() -> None:
+    """One worker of one: the same weights, whoever carries the inputs."""
+    settings = SETTINGS.model_copy(update={"num_epochs": 2})
+    rows = pairs_world()
+    trends, _ = order_trends(rows, ITEMS, settings)
+    travelling = RankerFit(settings, rows, ITEMS.item_ids, TEXT, trends, seed=3)
+    there = travelling.run(Worker(), None, lambda report, state: None)
+    assert torch.equal(weights_of(there), weights_of(fit(rows, ITEMS, TEXT, settings, seed=3)))
+
+
+def test_held_out_orders_are_ranked_and_not_learnt_from() -> None:
+    """NDCG@20 rises with training, for orders whose world is the same."""
+    settings = SETTINGS.model_copy(update={"early_stopping_patience": 25})
+    rows, held_out = split_newest(pairs_world(96), settings)
+    assert held_out is not None
+    found: list[float | None] = []
+    fit(
+        rows,
+        ITEMS,
+        TEXT,
+        settings,
+        held_out=held_out,
+        on_epoch=lambda report, _: found.append(report.held_out),
+    )
+    # Of twelve items at random: the mean of 1 / log2(1 + rank) is about 0.42.
+    assert found[0] is not None
+    assert found[-1] is not None
+    assert 0 < found[0] < found[-1]
+    assert found[-1] > 0.6

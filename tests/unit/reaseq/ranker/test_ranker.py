@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 import torch
 
+from reaseq.artifacts import MANIFEST_FILE
 from reaseq.ranker.fit import text_by_code
-from reaseq.ranker.folder import MANIFEST_FILE, read_manifest
 from reaseq.ranker.model import RankerModel
 from reaseq.ranker.ranker import Ranker, RankerInputs
 from reaseq.ranker.settings import RankerSettings
@@ -122,27 +122,20 @@ def purchase(item_id: str, time_ms: int) -> pa.Table:
 
 
 def test_a_folder_that_was_not_finished_is_no_model(ranker: Ranker, tmp_path: Path) -> None:
-    """The manifest is written last, so without it nothing is loaded."""
+    """The manifest is written last, so without it nothing is loaded; see `test_artifacts`."""
     ranker.save(tmp_path)
     (tmp_path / MANIFEST_FILE).unlink()
     with pytest.raises(ValueError, match="no complete model"):
         Ranker.load(tmp_path)
 
 
-def test_a_folder_of_a_newer_format_is_refused(ranker: Ranker, tmp_path: Path) -> None:
-    """Better no answer than a misread one."""
+def test_a_generator_is_not_loaded_as_a_ranker(ranker: Ranker, tmp_path: Path) -> None:
+    """The manifest says what a folder holds."""
     ranker.save(tmp_path)
-    newer = ranker.manifest.model_copy(update={"format": 99})
-    (tmp_path / MANIFEST_FILE).write_text(newer.model_dump_json())
-    with pytest.raises(ValueError, match="format 99"):
-        read_manifest(tmp_path)
-
-
-def test_a_damaged_manifest_names_its_file(tmp_path: Path) -> None:
-    """The message says what cannot be read."""
-    (tmp_path / MANIFEST_FILE).write_text("{}")
-    with pytest.raises(ValueError, match=MANIFEST_FILE):
-        read_manifest(tmp_path)
+    manifest = ranker.manifest.model_copy(update={"kind": "generator"})
+    (tmp_path / MANIFEST_FILE).write_text(manifest.model_dump_json())
+    with pytest.raises(ValueError, match="holds a generator, not a ranker"):
+        Ranker.load(tmp_path)
 
 
 def generated(user_id: str, *behaviours: tuple[str, float]) -> pa.Table:

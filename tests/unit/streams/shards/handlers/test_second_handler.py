@@ -19,8 +19,8 @@ from streams.log.ports import Partition, Topic
 from streams.log.replay import replay
 from streams.offline.events import EventArchive
 from streams.settings import StreamSettings, TopicSettings
+from streams.shards.builder import ShardBuilder
 from streams.shards.checkpoints import Checkpoints
-from streams.shards.runner import ShardRunner
 from streams.shards.shard import Shard
 from streams.shards.topology import HandlerPorts, Topology, topology
 
@@ -74,7 +74,7 @@ class Stage:
         return plan | {"events": row._replace(handlers=handlers)}
 
     def shard(self, plan: Topology | None = None) -> Shard:
-        runner = ShardRunner(
+        builder = ShardBuilder(
             plan or self.plan(),
             self.log,
             self.checkpoints,
@@ -82,7 +82,7 @@ class Stage:
             dead_letter_topic="dead",
             max_event_bytes=10_000,
         )
-        shard = runner.shard(self.log.partitions("events"))
+        shard = builder.build(self.log.partitions("events"))
         shard.restore()
         return shard
 

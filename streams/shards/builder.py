@@ -1,9 +1,8 @@
-"""From assigned partitions to a running shard: the plain object inside each actor of the stream."""
+"""From assigned partitions to a shard on the ports it is given."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streams.log.dead_letters import DeadLetters
@@ -17,8 +16,8 @@ READER_NAME = "reaseq"
 
 
 @dataclass(frozen=True)
-class ShardRunner:
-    """Builds shards as the topology says, and runs them."""
+class ShardBuilder:
+    """Builds shards as the topology says."""
 
     topology: Topology
     log: Log
@@ -28,22 +27,7 @@ class ShardRunner:
     max_event_bytes: int
     """A longer value becomes a dead letter."""
 
-    def run(
-        self,
-        partitions: Sequence[Partition],
-        on_started: Callable[[], None],
-        should_stop: Callable[[], bool],
-    ) -> None:
-        """Restore the shard of these partitions, say so, and follow the log until told to stop.
-
-        However it ends, its connections are closed.
-        """
-        with closing(self.shard(partitions)) as shard:
-            shard.restore()
-            on_started()
-            shard.run(should_stop)
-
-    def shard(self, partitions: Sequence[Partition]) -> Shard:
+    def build(self, partitions: Sequence[Partition]) -> Shard:
         """A shard of partitions of one topic, with handlers of its own; not yet restored."""
         (topic,) = {partition.topic for partition in partitions}
         row = self.topology[topic]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+import pytest
+
 from ray_apps.serving.impressions import ImpressionLog
 from streams.log.ports import Headers, LogError
 
@@ -17,6 +19,7 @@ class Broker:
         self.refuses = False
         self.sent: list[bytes] = []
         self.flushed = 0
+        self.is_closed = False
 
     def send(
         self, topic: str, value: bytes | None, key: bytes | None, headers: Headers = ()
@@ -30,7 +33,7 @@ class Broker:
         self.flushed = len(self.sent)
 
     def close(self) -> None:
-        pass
+        self.is_closed = True
 
 
 def wait_for(broker: Broker, num: int) -> None:
@@ -65,3 +68,31 @@ def test_a_refusal_does_not_end_the_writing() -> None:
     impressions.put(b"taken", b"u")
     wait_for(broker, 1)
     assert broker.sent == [b"taken"]
+
+
+def test_closing_writes_what_waits_and_closes_the_writer() -> None:
+    """In order; what comes afterwards harms nothing."""
+    broker = Broker()
+    broker.is_there.set()
+    impressions = ImpressionLog(broker, "impressions")
+    for number in range(1200):
+        impressions.put(str(number).encode(), b"u")
+    impressions.close()
+    assert broker.sent == [str(number).encode() for number in range(1200)]
+    assert (broker.flushed, broker.is_closed) == (1200, True)
+    impressions.put(b"late", b"u")
+    assert len(broker.sent) == 1200
+
+
+def test_closing_gives_up_on_a_broker_that_is_away(caplog: pytest.LogCaptureFixture) -> None:
+    """A replica that has to go is not held up, and says what is lost."""
+    for max_waiting in (3, 100):  # with and without room for the last one
+        broker = Broker()
+        impressions = ImpressionLog(broker, "impressions", max_waiting)
+        for number in range(5):
+            impressions.put(str(number).encode(), b"u")
+        impressions.close(timeout_s=0.05)
+        assert not broker.is_closed
+        assert "were not logged: no broker" in caplog.text
+        caplog.clear()
+        broker.is_there.set()

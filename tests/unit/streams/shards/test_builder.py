@@ -1,22 +1,22 @@
-"""A runner builds the shard of its partitions, runs it and closes it: without any actor."""
+"""A builder makes the shard of a topic from the topology: with its codec, handlers and ports."""
 
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
-import pyarrow as pa
 import pytest
 
 from reaseq.feature_views import ITEMS, SEQUENCES
 from streams.feature_store.memory import MemoryFeatures
 from streams.log.memory import MemoryLog
-from streams.log.ports import LogReader, LogWriter, Partition, Topic
+from streams.log.ports import LogError, LogReader, LogWriter, Partition, Topic
 from streams.offline.events import EventArchive
 from streams.settings import StreamSettings, TopicSettings
+from streams.shards.builder import READER_NAME, ShardBuilder
 from streams.shards.checkpoints import Checkpoints
-from streams.shards.runner import READER_NAME, ShardRunner
 from streams.shards.topology import HandlerPorts, topology
 
 TOPICS = TopicSettings(events="events", items="items", dead_letters="dead")
@@ -50,11 +50,11 @@ def log() -> WatchedLog:
 
 
 @pytest.fixture
-def runner(tmp_path: Path, log: WatchedLog, store: MemoryFeatures) -> ShardRunner:
+def builder(tmp_path: Path, log: WatchedLog, store: MemoryFeatures) -> ShardBuilder:
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     stream = StreamSettings(poll_timeout_s=0.001)
     archive = EventArchive(tmp_path / "events")
-    return ShardRunner(
+    return ShardBuilder(
         topology(TOPICS, num_shards=1),
         log,
         checkpoints,
@@ -81,74 +81,81 @@ class AfterSteps:
         return self._left < 0
 
 
-def test_a_run_restores_reports_reads_checkpoints_and_closes(
-    runner: ShardRunner, log: WatchedLog, store: MemoryFeatures
+def run(builder: ShardBuilder, partition: Partition, num_steps: int = 1) -> None:
+    """What the runner in an actor does with a shard."""
+    with closing(builder.build([partition])) as shard:
+        shard.restore()
+        shard.run(AfterSteps(num_steps))
+
+
+def test_a_shard_reads_checkpoints_and_closes_what_it_was_given(
+    builder: ShardBuilder, log: WatchedLog, store: MemoryFeatures
 ) -> None:
-    """It reports before it reads; when told to stop it has kept what it did."""
+    """When told to stop it has kept what it did, and published its position for lag tools."""
     send_event(log, "e1")
-    seen: list[object] = []
-    runner.run([EVENTS], lambda: seen.append(dict(store.online)), AfterSteps(2))
-    assert seen == [{}]
+    run(builder, EVENTS, num_steps=2)
     assert store.online[SEQUENCES.name]["ann"]["item_ids"] == ["mug"]
-    progress = runner.checkpoints.progress(EVENTS)
+    progress = builder.checkpoints.progress(EVENTS)
     assert progress is not None
     assert progress.next_offset == 1
     assert log.committed[READER_NAME] == {EVENTS: 1}
     assert log.closed == ["writer", "reader"]
 
 
-def test_a_second_run_goes_on_where_the_first_ended(runner: ShardRunner, log: WatchedLog) -> None:
-    """Each run has a shard of its own; what it knows comes from the checkpoint."""
+def test_a_second_shard_goes_on_where_the_first_ended(
+    builder: ShardBuilder, log: WatchedLog
+) -> None:
+    """Each has handlers of its own; what it knows comes from the checkpoint."""
     for number in range(2):
         send_event(log, f"e{number}")
-        runner.run([EVENTS], lambda: None, AfterSteps(1))
-    progress = runner.checkpoints.progress(EVENTS)
+        run(builder, EVENTS)
+    progress = builder.checkpoints.progress(EVENTS)
     assert progress is not None
     assert progress.counters.num_records == progress.counters.num_accepted == 2
 
 
 def test_each_topic_gets_its_handlers(
-    runner: ShardRunner, log: WatchedLog, store: MemoryFeatures, caplog: pytest.LogCaptureFixture
+    builder: ShardBuilder,
+    log: WatchedLog,
+    store: MemoryFeatures,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """An item reaches the catalogue; a handler without state is not called new at a restart."""
     item = {"item_id": "mug", "title": "A mug", "event_time_ms": 5}
     log.append(ITEM_PARTITION, msgspec.json.encode(item), b"mug", ())
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
-            runner.run([ITEM_PARTITION], lambda: None, AfterSteps(1))
+            run(builder, ITEM_PARTITION)
     assert store.online[ITEMS.name]["mug"]["title"] == "A mug"
     assert caplog.text == ""
 
 
 def test_a_value_that_is_too_long_becomes_a_dead_letter(
-    runner: ShardRunner, log: WatchedLog
+    builder: ShardBuilder, log: WatchedLog
 ) -> None:
-    """The limit and the topic are those that the runner was given."""
+    """The limit and the topic are those that the builder was given."""
     log.append(EVENTS, b"x" * 1001, b"ann", ())
-    runner.run([EVENTS], lambda: None, AfterSteps(1))
+    run(builder, EVENTS)
     (letter,) = log.read(Partition("dead", 0), 0, 10)
     assert letter.value == b"x" * 1001
 
 
-def test_a_shard_that_fails_is_closed_too(
-    runner: ShardRunner, log: WatchedLog, store: MemoryFeatures
+def test_a_reader_is_closed_where_the_writer_cannot_be(
+    builder: ShardBuilder, log: WatchedLog
 ) -> None:
-    """The error reaches the caller; positions stay where the last checkpoint left them."""
+    """A broker that takes no last dead letter does not keep the other connection open."""
+    shard = builder.build([EVENTS])
 
-    def refuse(view: object, rows: pa.Table) -> int:
-        raise ConnectionError("the store is gone")
+    def refuse() -> None:
+        raise LogError("the broker is gone")
 
-    store.write = refuse  # type: ignore[method-assign, assignment]
-    send_event(log, "e1")
-    with pytest.raises(ConnectionError, match="the store is gone"):
-        runner.run([EVENTS], lambda: None, AfterSteps(5))
-    assert log.closed == ["writer", "reader"]
-    progress = runner.checkpoints.progress(EVENTS)
-    assert progress is not None
-    assert progress.next_offset == 0
+    shard._dead_letters._writer.close = refuse  # type: ignore[method-assign]
+    with pytest.raises(LogError):
+        shard.close()
+    assert log.closed == ["reader"]
 
 
-def test_a_shard_reads_one_topic(runner: ShardRunner) -> None:
+def test_a_shard_reads_one_topic(builder: ShardBuilder) -> None:
     """Partitions of two topics would need two codecs."""
     with pytest.raises(ValueError, match="unpack"):
-        runner.shard([EVENTS, ITEM_PARTITION])
+        builder.build([EVENTS, ITEM_PARTITION])
