@@ -100,9 +100,9 @@ def test_the_generator_serves_the_champion_of_the_generators(ports: FakePorts) -
 
 
 def test_behaviours_are_refreshed_by_the_settings(tmp_path: Path) -> None:
-    """`generator.min_new_events` says when; positions are kept apart from the shards'."""
+    """`generation.min_new_events` says when; positions are kept apart from the shards'."""
     ports = FakePorts(
-        tmp_path, generator={"min_new_events": 1}, stream={"checkpoint_interval_s": 60}
+        tmp_path, generation={"min_new_events": 1}, stream={"checkpoint_interval_s": 60}
     )
 
     async def ask(sequences: pa.Table) -> Generated:
