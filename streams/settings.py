@@ -66,7 +66,7 @@ class StreamSettings(Section):
     """The sequence shards: from the log to the online store."""
 
     num_shards: Count = 2
-    """Ray Data actors; the partitions are dealt out among them."""
+    """Ray Data actors; the event partitions are assigned among them."""
     max_sequence_events: Count = 100
     """N: a user sequence is the newest N distinct events."""
     poll_timeout_s: Seconds = 0.2

@@ -29,7 +29,7 @@ def dead_letter_reasons(system: System) -> list[str]:
             batches = reader.poll(5.0, 100)
             if not batches:
                 raise LogError(f"{wanted} dead letters announced, {num_read} came")
-            for record in (record for batch in batches for record in batch.records):
+            for record in (b.record(position) for b in batches for position in range(len(b))):
                 letter = read_dead_letter(record)
                 letters[letter.source, letter.offset] = letter.reason
                 num_read += 1

@@ -13,7 +13,8 @@ import ray.data
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
 from streams.feature_store.features import Features
-from streams.offline.backfill import backfill, partition_of
+from streams.log.partitioner import partitions_of
+from streams.offline.backfill import backfill
 from streams.offline.events import EventArchive
 from streams.offline.tables import Commit
 
@@ -37,7 +38,7 @@ def backfill_events(
     run = f"backfill-{uuid.uuid4().hex}"
 
     def with_partition(table: pa.Table) -> pa.Table:
-        return table.append_column(_PARTITION, partition_of(table["user_id"], num_partitions))
+        return table.append_column(_PARTITION, partitions_of(table["user_id"], num_partitions))
 
     def merge_partition(table: pa.Table) -> pa.Table:
         number = table[_PARTITION][0].as_py()

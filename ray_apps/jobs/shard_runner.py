@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any, NamedTuple, Protocol
 
 from streams.log.ports import Partition
@@ -21,6 +22,9 @@ class RunnableShard(Protocol):
     def run(self, should_stop: Callable[[], bool]) -> None:
         """Follow the log until told to stop, then checkpoint once more."""
 
+    def close(self) -> None:
+        """Let the connections go."""
+
 
 class Control(Protocol):
     """The driver as a shard sees it; every call may go over the network."""
@@ -33,7 +37,7 @@ class Control(Protocol):
 
 
 class StreamControl:
-    """What shards and their driver tell each other; a Ray actor in production."""
+    """How shards and their driver talk to each other; a Ray actor in production."""
 
     def __init__(self) -> None:
         self._stop = False
@@ -65,7 +69,7 @@ class ShardDescription(NamedTuple):
 
     @classmethod
     def of_batch(cls, batch: Mapping[str, Any]) -> ShardDescription:
-        """From a batch of one row, as Ray Data hands it over."""
+        """From a batch of one row, as Ray Data gives it."""
         (shard,) = batch["shard"]
         (topic,) = batch["topic"]
         (numbers,) = batch["partitions"]
@@ -95,12 +99,15 @@ class ShardRunner:
         self._clock = clock
 
     def run(self, description: ShardDescription) -> None:
-        """Return when the driver has asked to stop and the last checkpoint is kept."""
-        shard = self._build(description.partitions)
-        self._warm_up()
-        shard.restore()
-        self._control.started(description.shard, os.getpid())
-        shard.run(OccasionalStop(self._control, self._clock))
+        """Return when the driver has asked to stop and the last checkpoint is kept.
+
+        However the shard ends, it is closed.
+        """
+        with closing(self._build(description.partitions)) as shard:
+            self._warm_up()
+            shard.restore()
+            self._control.started(description.shard, os.getpid())
+            shard.run(OccasionalStop(self._control, self._clock))
 
 
 class OccasionalStop:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 import time
-from functools import partial
 from typing import Any
 
 import ray
@@ -21,16 +20,14 @@ from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
 from reaseq.feature_views import VIEWS
 from streams.feature_store.features import Features, warm_up
-from streams.log.codec import event_codec, item_codec
-from streams.log.dead_letters import DeadLetters
 from streams.log.kafka import KafkaLog
-from streams.log.ports import Log, Partition
+from streams.log.ports import Log
 from streams.offline.compaction import Compaction
 from streams.offline.events import EventArchive
-from streams.shards.catalogue_handler import CatalogueHandler
+from streams.shards.assignment import assign_shards
+from streams.shards.builder import ShardBuilder
 from streams.shards.checkpoints import Checkpoints
-from streams.shards.sequence_handler import SequenceHandler
-from streams.shards.shard import Shard, deal
+from streams.shards.topology import HandlerPorts, topology
 
 READY_TIMEOUT_S = 120.0
 """Starting an actor imports Feast and loads compiled loops: seconds; a busy laptop needs more."""
@@ -42,7 +39,7 @@ class ShardActor:
     """The shell Ray Data keeps alive: runs the shard it is given to its end."""
 
     def __init__(self, settings: Settings, control: ActorHandle) -> None:
-        build = partial(build_shard, settings)
+        build = shard_builder(settings).build
         self._runner = ShardRunner(build, RemoteControl(control), warm_up=warm_up)
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
@@ -66,29 +63,22 @@ class RemoteControl:
         return bool(ray.get(self._actor.should_stop.remote()))
 
 
-def build_shard(settings: Settings, partitions: list[Partition]) -> Shard:
-    """The shard for partitions of one topic, on the real log and stores."""
-    log = KafkaLog(settings.kafka)
+def shard_builder(settings: Settings) -> ShardBuilder:
+    """Builds shards on the real log and stores."""
     home = Home(settings.home)
     checkpoints = Checkpoints(home.checkpoints)
-    features = Features.open(home.features)
-    is_events = partitions[0].topic == settings.topics.events
-    max_bytes = settings.kafka.max_event_bytes
-    return Shard(
-        partitions=partitions,
-        reader=log.reader("reaseq"),
-        codec=event_codec(max_bytes) if is_events else item_codec(max_bytes),
-        handler=SequenceHandler(
-            features,
-            EventArchive(home.events),
-            checkpoints,
-            settings.stream.max_sequence_events,
-        )
-        if is_events
-        else CatalogueHandler(features),
-        dead_letters=DeadLetters(log.writer(), settings.topics.dead_letters),
-        checkpoints=checkpoints,
-        settings=settings.stream,
+    return ShardBuilder(
+        topology(settings.topics, settings.stream.num_shards),
+        KafkaLog(settings.kafka),
+        checkpoints,
+        HandlerPorts(
+            features=Features.open(home.features),
+            archive=EventArchive(home.events),
+            wal=checkpoints,
+            settings=settings.stream,
+        ),
+        dead_letter_topic=settings.topics.dead_letters,
+        max_event_bytes=settings.kafka.max_event_bytes,
     )
 
 
@@ -160,9 +150,8 @@ def _dataset(
 
 
 def _describe_shards(settings: Settings, log: Log) -> list[dict[str, Any]]:
-    hands = deal(log.partitions(settings.topics.events), settings.stream.num_shards)
-    hands.append(log.partitions(settings.topics.items))
+    assigned = assign_shards(topology(settings.topics, settings.stream.num_shards), log)
     return [
-        {"shard": number, "topic": hand[0].topic, "partitions": [p.number for p in hand]}
-        for number, hand in enumerate(hands)
+        {"shard": n, "topic": partitions[0].topic, "partitions": [p.number for p in partitions]}
+        for n, partitions in enumerate(assigned)
     ]

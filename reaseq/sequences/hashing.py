@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from reaseq.types import Int64s
+from reaseq.types import Column, Int64s
 
 _FNV_OFFSET = np.uint64(0xCBF29CE484222325)
 _FNV_PRIME = np.uint64(0x100000001B3)
@@ -31,16 +31,24 @@ def _hash_slices(data: npt.NDArray[np.uint8], offsets: Int64s, out: npt.NDArray[
         out[row] = key ^ (key >> _SHIFT)
 
 
-def hash64(strings: pa.Array | pa.ChunkedArray) -> Int64s:
-    """Return one signed 64-bit key a string, in the order given; the column must hold no null."""
-    column = strings.combine_chunks() if isinstance(strings, pa.ChunkedArray) else strings
-    column = column.cast(pa.large_string())
-    assert column.null_count == 0, "hash64 takes a column without nulls"
-    keys = np.empty(len(column), dtype=np.uint64)
-    _, offset_buffer, data_buffer = column.buffers()
-    if len(column) == 0 or offset_buffer is None:
-        return keys.view(np.int64)
-    offsets = np.frombuffer(offset_buffer, dtype=np.int64)[column.offset :][: len(column) + 1]
-    data = np.frombuffer(data_buffer or b"", dtype=np.uint8)
+def hash64(strings: Column) -> Int64s:
+    """Return one signed 64-bit key per string, in the order given; the column must hold no null."""
+    data, offsets = byte_slices(strings)
+    keys = np.empty(len(offsets) - 1, dtype=np.uint64)
     _hash_slices(data, offsets, keys)
     return keys.view(np.int64)
+
+
+def byte_slices(column: Column) -> tuple[npt.NDArray[np.uint8], Int64s]:
+    """The bytes of a column of strings or binaries, one after the other, and where each begins.
+
+    Row i is `data[offsets[i] : offsets[i + 1]]`. The column must hold no null.
+    """
+    array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    array = array.cast(pa.large_binary())
+    assert array.null_count == 0, "a column without nulls is needed"
+    if not len(array):
+        return np.empty(0, np.uint8), np.zeros(1, np.int64)
+    _, offset_buffer, data_buffer = array.buffers()
+    offsets = np.frombuffer(offset_buffer, dtype=np.int64)[array.offset :][: len(array) + 1]
+    return np.frombuffer(data_buffer or b"", dtype=np.uint8), offsets

@@ -1,13 +1,13 @@
 """Bytes of the log to typed columns, and back.
 
 A record that is not what its type says is set aside with the reason and the others go on. Decoding
-builds one short-lived struct a record. Arrow's JSON reader is faster, but it gives no reason per
+builds one short-lived struct per record. Arrow's JSON reader is faster, but it gives no reason per
 record and hostile input can end its process (`docs/adr/0002-json-decoding.md`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from operator import attrgetter
 from typing import Generic, NamedTuple, TypeVar
 
@@ -21,14 +21,14 @@ RecordType = TypeVar("RecordType", bound=msgspec.Struct)
 
 
 class Reject(NamedTuple):
-    """A value that could not be decoded: its place among those given, and why."""
+    """A value that could not be decoded: its position among those given, and why."""
 
-    place: int
+    position: int
     reason: str
 
 
 class Decoded(NamedTuple):
-    """The good values as a table, in order, and the bad ones by place."""
+    """The good values as a table, in order, and the bad ones by position."""
 
     table: pa.Table
     rejects: list[Reject]
@@ -53,14 +53,14 @@ class Codec(Generic[RecordType]):
         for row in table.to_pylist():
             yield self._encoder.encode({k: v for k, v in row.items() if v is not None})
 
-    def decode(self, values: Sequence[bytes | None]) -> Decoded:
-        """Decode many values; nothing raises, whatever the bytes are."""
+    def decode(self, values: pa.LargeBinaryArray) -> Decoded:
+        """Decode the values of a `RecordBatch`; nothing raises, whatever the bytes are."""
         records, rejects = [], []
-        for place, value in enumerate(values):
+        for position, value in enumerate(values.to_pylist()):
             try:
                 records.append(self._decode_one(value))
             except (ValueError, RecursionError) as error:
-                rejects.append(Reject(place, _reason(error)))
+                rejects.append(Reject(position, _reason(error)))
         return Decoded(self._to_table(records), rejects)
 
     def _decode_one(self, value: bytes | None) -> RecordType:

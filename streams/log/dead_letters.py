@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from streams.log.codec import Reject
-from streams.log.ports import Batch, LogWriter, Partition, Record
+from streams.log.ports import LogWriter, Partition, Record, RecordBatch
 
 REASON = "reaseq.reason"
 SOURCE_TOPIC = "reaseq.source.topic"
@@ -43,15 +43,18 @@ class DeadLetters:
         self._writer = writer
         self._topic = topic
 
-    def put(self, batch: Batch, rejects: Iterable[Reject]) -> None:
+    def put(self, batch: RecordBatch, rejects: Iterable[Reject]) -> None:
         """Set the rejected records of a batch aside and wait until the log has them."""
         put_any = False
         for reject in rejects:
-            record = batch.records[reject.place]
-            self._send(batch.partition, record, reject.reason)
+            self._send(batch.partition, batch.record(reject.position), reject.reason)
             put_any = True
         if put_any:
             self._writer.flush()
+
+    def close(self) -> None:
+        """Let the writer's connection go."""
+        self._writer.close()
 
     def _send(self, source: Partition, record: Record, reason: str) -> None:
         headers = [
@@ -64,7 +67,7 @@ class DeadLetters:
             self._writer.send(self._topic, record.value, record.key, headers)
         except ValueError:
             # Only a topic made with a larger limit than ours brings such a record. It must not stop
-            # the stream, and the whole of it still lies where the headers say.
+            # the stream, and the whole record still lies where the headers say.
             size = str(len(record.value or b"")).encode()
             start = (record.value or b"")[:KEPT_BYTES]
             self._writer.send(self._topic, start, record.key, [*headers, (ORIGINAL_BYTES, size)])

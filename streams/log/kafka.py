@@ -1,7 +1,8 @@
 """The log on a real broker, through kafka-python.
 
-Partitions are assigned by hand and positions are ours (`streams.shards.checkpoints`): no consumer
-group is joined, so no rebalance ever moves a partition, and no broker transaction is needed.
+Partitions are assigned explicitly and positions are ours (`streams.shards.checkpoints`): no
+consumer group is joined, so no rebalance ever moves a partition, and no broker transaction is
+needed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 from kafka import (
     KafkaAdminClient,
     KafkaConsumer,
@@ -22,15 +25,15 @@ from kafka import (
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 
 from streams.log.ports import (
-    Batch,
     Headers,
     LogError,
     LogReader,
     LogWriter,
     Partition,
-    Record,
+    RecordBatch,
     Topic,
 )
+from streams.log.record_batch import NO_TIMESTAMP_MS
 from streams.settings import KafkaSettings
 
 logger = logging.getLogger(__name__)
@@ -123,27 +126,23 @@ class _KafkaReader:
         end = self._consumer.end_offsets(topic_partitions)
         taken = {}
         for partition, position in positions.items():
-            place = TopicPartition(*partition)
-            there = min(max(position, first[place]), end[place])
-            if there != position:
+            assigned = TopicPartition(*partition)
+            nearest = min(max(position, first[assigned]), end[assigned])
+            if nearest != position:
                 warnings.warn(
-                    f"{partition.topic}[{partition.number}] holds offsets {first[place]} to "
-                    f"{end[place]}, not {position}: going on from {there}",
+                    f"{partition.topic}[{partition.number}] holds offsets {first[assigned]} to "
+                    f"{end[assigned]}, not {position}: going on from {nearest}",
                     stacklevel=2,
                 )
-            self._consumer.seek(place, there)
-            taken[partition] = there
+            self._consumer.seek(assigned, nearest)
+            taken[partition] = nearest
         return taken
 
-    def poll(self, timeout_s: float, max_records: int) -> list[Batch]:
+    def poll(self, timeout_s: float, max_records: int) -> list[RecordBatch]:
         polled = self._poll(int(timeout_s * 1000), max_records)
         return [
-            Batch(
-                Partition(place.topic, place.partition),
-                [Record(r.offset, r.timestamp, r.key, r.value, tuple(r.headers)) for r in records],
-                records[-1].offset + 1,
-            )
-            for place, records in polled.items()
+            _record_batch(Partition(polled_from.topic, polled_from.partition), records)
+            for polled_from, records in polled.items()
             if records
         ]
 
@@ -172,6 +171,24 @@ class _KafkaReader:
 
     def close(self) -> None:
         self._consumer.close(autocommit=False)
+
+
+def _record_batch(partition: Partition, records: Sequence[Any]) -> RecordBatch:
+    """Columns of the client's objects, one per record."""
+    return RecordBatch(
+        partition,
+        values=pa.array([record.value for record in records], pa.large_binary()),
+        keys=pa.array([record.key for record in records], pa.large_binary()),
+        offsets=np.array([record.offset for record in records], np.int64),
+        timestamps_ms=np.array([_timestamp_ms(record) for record in records], np.int64),
+        next_offset=records[-1].offset + 1,
+        headers_of=lambda position: tuple(records[position].headers),
+    )
+
+
+def _timestamp_ms(record: Any) -> int:
+    """The oldest message format has no time at all."""
+    return NO_TIMESTAMP_MS if record.timestamp is None else int(record.timestamp)
 
 
 def _log_failed_commit(_offsets: Any, answer: Any) -> None:

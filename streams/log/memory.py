@@ -6,17 +6,17 @@ import itertools
 import threading
 import time
 import warnings
-import zlib
 from collections.abc import Mapping, Sequence
 
+from streams.log.partitioner import partition_of
 from streams.log.ports import (
-    Batch,
     Headers,
     LogError,
     LogReader,
     LogWriter,
     Partition,
     Record,
+    RecordBatch,
     Topic,
 )
 
@@ -87,7 +87,7 @@ class _MemoryReader:
             self._positions[partition] = min(position, end)
         return dict(self._positions)
 
-    def poll(self, timeout_s: float, max_records: int) -> list[Batch]:
+    def poll(self, timeout_s: float, max_records: int) -> list[RecordBatch]:
         deadline = time.monotonic() + timeout_s
         while True:
             batches = self._take(max_records)
@@ -96,14 +96,15 @@ class _MemoryReader:
                 return batches
             self._log.wait(left_s)
 
-    def _take(self, max_records: int) -> list[Batch]:
+    def _take(self, max_records: int) -> list[RecordBatch]:
         batches = []
         for partition, position in self._positions.items():
             records = self._log.read(partition, position, max_records)
             max_records -= len(records)
             if records:
-                self._positions[partition] = position + len(records)
-                batches.append(Batch(partition, records, self._positions[partition]))
+                next_offset = position + len(records)
+                self._positions[partition] = next_offset
+                batches.append(RecordBatch.from_records(partition, records, next_offset))
         return batches
 
     def end_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
@@ -129,8 +130,13 @@ class _MemoryWriter:
         partitions = self._log.partitions(topic)
         if not partitions:
             raise LogError(f"topic {topic} does not exist")
-        place = zlib.crc32(key) if key is not None else next(self._turn)
-        self._log.append(partitions[place % len(partitions)], value, key, headers)
+        number = self._number(key, len(partitions))
+        self._log.append(partitions[number], value, key, headers)
+
+    def _number(self, key: bytes | None, num_partitions: int) -> int:
+        if key is None:
+            return next(self._turn) % num_partitions
+        return partition_of(key, num_partitions)
 
     def flush(self) -> None:
         """Nothing is ever queued."""

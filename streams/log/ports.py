@@ -10,33 +10,19 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from reaseq.errors import UnavailableError
+from streams.log.record_batch import Headers, Partition, Record, RecordBatch
 
-Headers = Sequence[tuple[str, bytes]]
-
-
-class Partition(NamedTuple):
-    """One partition of one topic."""
-
-    topic: str
-    number: int
-
-
-class Record(NamedTuple):
-    """One message as it lies in the log. `timestamp_ms` is when it was produced."""
-
-    offset: int
-    timestamp_ms: int
-    key: bytes | None
-    value: bytes | None
-    headers: Headers = ()
-
-
-class Batch(NamedTuple):
-    """Some consecutive records of one partition; the next one to read is at `next_offset`."""
-
-    partition: Partition
-    records: Sequence[Record]
-    next_offset: int
+__all__ = [
+    "Headers",
+    "Log",
+    "LogError",
+    "LogReader",
+    "LogWriter",
+    "Partition",
+    "Record",
+    "RecordBatch",
+    "Topic",
+]
 
 
 class Topic(NamedTuple):
@@ -60,7 +46,7 @@ class LogReader(Protocol):
         nearest end that exists, with a warning. Returns the positions taken.
         """
 
-    def poll(self, timeout_s: float, max_records: int) -> list[Batch]:
+    def poll(self, timeout_s: float, max_records: int) -> list[RecordBatch]:
         """Return what has arrived, waiting up to `timeout_s` for the first record."""
 
     def end_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
@@ -74,7 +60,11 @@ class LogReader(Protocol):
 
 
 class LogWriter(Protocol):
-    """Appends records; a key always lands in the same partition."""
+    """Appends records.
+
+    A key lands in the partition that `streams.log.partitioner.partition_of` says; records without
+    a key land anywhere.
+    """
 
     def send(
         self, topic: str, value: bytes | None, key: bytes | None, headers: Headers = ()

@@ -11,19 +11,13 @@ import pyarrow.compute as pc
 
 from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
-from reaseq.sequences.hashing import hash64
 from reaseq.sequences.state import SequenceState
 from streams.feature_store.ports import FeatureTables
 from streams.offline.tables import Commit
-from streams.shards.sequence_handler import EventArchive
+from streams.shards.handlers.sequences import EventArchive
 
 CHUNK_EVENTS = 20_000
 """Events merged at once; bounds the memory for the versions a merge leaves behind."""
-
-
-def partition_of(user_ids: pa.ChunkedArray | pa.Array, num_partitions: int) -> pa.Array:
-    """Which of `num_partitions` parts of a backfill each user belongs to."""
-    return pa.array(hash64(user_ids).view("uint64") % num_partitions)
 
 
 def backfill(

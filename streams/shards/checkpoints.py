@@ -1,17 +1,25 @@
-"""What a shard must remember to go on where it stopped: state and positions, written as one file.
+"""What a shard must remember to go on where it stopped: positions, and the state of each handler.
 
-One file a partition. It is written beside the old one and renamed over it, so a crash at any moment
-leaves either the old checkpoint or the new one, never a mixture.
+Each partition has a folder. Its checkpoint is one small file, `checkpoint.json`: the progress, and
+for each handler the names of the files that hold its state. A save writes new state files under
+names never used before, makes them durable, and then replaces the small file by a rename. So a
+crash at any moment leaves the old checkpoint or the new one, whole, and at most files that no
+checkpoint names; those are removed by the next load.
 
-Between two checkpoints a shard reads users it has not met from the online store. What it found is
-noted beside the checkpoint before it writes there, because after a crash the store would answer
-with the lost shard's own writes and the repetition would no longer do what the first run did.
+    reaseq.events-3/checkpoint.json                names the files of checkpoint 4f1c09aa
+                    4f1c09aa.sequences.parquet     state of the handler "sequences"
+                    4f1c09aa.sequences.wal         what the handler must not lose since then
+
+Between two checkpoints a shard reads users it has not met from the online store. It logs what it
+read, ahead of its own writes there, because after a crash the store would answer with the lost
+shard's writes and the repetition would no longer do what the first run did. A write-ahead log
+belongs to the checkpoint it follows, and ends with it.
 """
 
 from __future__ import annotations
 
-import os
-import struct
+import uuid
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,10 +27,11 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from reaseq.files import replacing, sync, write_atomically
 from streams.log.ports import Partition
+from streams.shards.write_ahead_log import append_entry, recover_entries
 
-_META = b"reaseq.checkpoint"
-_FRAME = struct.Struct("<Q")
+_CHECKPOINT = "checkpoint.json"
 
 
 class Counters(msgspec.Struct, frozen=True):
@@ -55,94 +64,107 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class Checkpoint(NamedTuple):
-    """State rows (None for a stateless shard) as of `progress.next_offset`."""
+    """The state rows of each handler by its name, all as of `progress.next_offset`.
+
+    None for a handler without state; a name that is missing belongs to a handler that the
+    checkpoint knows nothing of.
+    """
 
     progress: Progress
-    rows: pa.Table | None
+    states: Mapping[str, pa.Table | None]
+
+
+class _Manifest(msgspec.Struct, frozen=True):
+    """The content of `checkpoint.json`."""
+
+    id: str
+    """Begins the names of this checkpoint's files."""
+    progress: Progress
+    handlers: dict[str, list[str]]
+    """The files whose rows, in this order, are a handler's state; none for one without state."""
 
 
 class Checkpoints:
-    """The checkpoints of all partitions, in one folder."""
+    """The checkpoints of all partitions, in one folder. A partition has one writer at a time."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, partition: Partition, checkpoint: Checkpoint) -> None:
-        """Replace the partition's checkpoint atomically and durably."""
-        rows = checkpoint.rows if checkpoint.rows is not None else pa.table({})
-        meta = {_META: msgspec.json.encode(checkpoint.progress)}
-        file = self._file(partition)
-        new = file.with_suffix(f".{os.getpid()}.new")
-        pq.write_table(rows.replace_schema_metadata(meta), new, compression="lz4")
-        with new.open("rb") as written:
-            os.fsync(written.fileno())
-        new.replace(file)
-        _sync_folder(self._folder)  # the notes may go only when the new name is there to stay
-        self._notes(partition).unlink(missing_ok=True)
+        """Replace the partition's checkpoint, atomically and durably; its log starts anew."""
+        folder = self._make_folder_of(partition)
+        replaced = self._manifest(partition)
+        new_id = uuid.uuid4().hex[:12]
+        handlers = {
+            name: [] if rows is None else [_write_state(folder, f"{new_id}.{name}.parquet", rows)]
+            for name, rows in checkpoint.states.items()
+        }
+        manifest = _Manifest(new_id, checkpoint.progress, handlers)
+        write_atomically(folder / _CHECKPOINT, msgspec.json.encode(manifest))
+        if replaced is not None:
+            _remove(folder.glob(f"{replaced.id}.*"))
 
-    def note(self, partition: Partition, rows: pa.Table) -> None:
-        """Remember state rows that a crash before the next checkpoint must not lose."""
-        message = pa.BufferOutputStream()
-        with pa.ipc.new_stream(message, rows.schema) as stream:
-            stream.write_table(rows)
-        framed = message.getvalue()
-        with self._notes(partition).open("ab") as notes:
-            notes.write(_FRAME.pack(framed.size))
-            notes.write(framed)
+    def append_wal(self, partition: Partition, handler: str, rows: pa.Table) -> None:
+        """Keep rows of a handler until the partition's next checkpoint; there must be a first."""
+        manifest = self._manifest(partition)
+        assert manifest is not None, "a write-ahead log follows a checkpoint"
+        append_entry(self._wal(partition, manifest.id, handler), rows)
 
     def load(self, partition: Partition) -> Checkpoint | None:
         """The partition's newest checkpoint, None before the first. For the shard that goes on."""
-        file = self._file(partition)
-        if not file.exists():
+        manifest = self._manifest(partition)
+        if manifest is None:
             return None
-        saved = pq.read_table(file)
-        progress = msgspec.json.decode(saved.schema.metadata[_META], type=Progress)
-        rows = [saved.replace_schema_metadata(None)] if saved.num_columns else []
-        rows += self._read_notes(partition)
-        return Checkpoint(progress, pa.concat_tables(rows) if rows else None)
+        _remove(_unfinished(self._folder_of(partition), manifest.id))
+        states = {name: self._state(partition, manifest, name) for name in manifest.handlers}
+        return Checkpoint(manifest.progress, states)
 
     def progress(self, partition: Partition) -> Progress | None:
         """Only the progress, without reading the state."""
-        file = self._file(partition)
-        if not file.exists():
+        manifest = self._manifest(partition)
+        return manifest.progress if manifest else None
+
+    def _state(self, partition: Partition, manifest: _Manifest, handler: str) -> pa.Table | None:
+        folder = self._folder_of(partition)
+        saved = [pq.read_table(folder / name) for name in manifest.handlers[handler]]
+        rows = saved + recover_entries(self._wal(partition, manifest.id, handler))
+        return pa.concat_tables(rows) if rows else None
+
+    def _manifest(self, partition: Partition) -> _Manifest | None:
+        try:
+            content = (self._folder_of(partition) / _CHECKPOINT).read_bytes()
+        except FileNotFoundError:
             return None
-        return msgspec.json.decode(pq.read_metadata(file).metadata[_META], type=Progress)
+        return msgspec.json.decode(content, type=_Manifest)
 
-    def _read_notes(self, partition: Partition) -> list[pa.Table]:
-        file = self._notes(partition)
-        content = file.read_bytes() if file.exists() else b""
-        tables, place = [], 0
-        while (message := _message(content, place)) is not None:
-            tables.append(pa.ipc.open_stream(message).read_all())
-            place += _FRAME.size + len(message)
-        if place < len(content):
-            # A crash came while a note was written: nothing was done after it. The torn piece must
-            # go, or the next note would be read as its missing end.
-            os.truncate(file, place)
-        return tables
+    def _wal(self, partition: Partition, checkpoint_id: str, handler: str) -> Path:
+        return self._folder_of(partition) / f"{checkpoint_id}.{handler}.wal"
 
-    def _notes(self, partition: Partition) -> Path:
-        return self._file(partition).with_suffix(".notes")
+    def _folder_of(self, partition: Partition) -> Path:
+        return self._folder / f"{partition.topic}-{partition.number}"
 
-    def _file(self, partition: Partition) -> Path:
-        return self._folder / f"{partition.topic}-{partition.number}.parquet"
+    def _make_folder_of(self, partition: Partition) -> Path:
+        folder = self._folder_of(partition)
+        if not folder.exists():
+            folder.mkdir()
+            sync(self._folder)
+        return folder
 
 
-def _message(content: bytes, place: int) -> bytes | None:
-    """The whole message framed at `place`; None at the end, or where it is torn."""
-    start = place + _FRAME.size
-    if start > len(content):
-        return None
-    (size,) = _FRAME.unpack_from(content, place)
-    message = content[start : start + size]
-    return message if len(message) == size else None
+def _write_state(folder: Path, name: str, rows: pa.Table) -> str:
+    """Write rows durably under a new name, and return the name."""
+    with replacing(folder / name) as file:
+        pq.write_table(rows, file, compression="lz4")
+    return name
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the names in a folder as durable as the contents of its files."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _unfinished(folder: Path, checkpoint_id: str) -> list[Path]:
+    """The files that the checkpoint does not name: of one before it, or of a save that crashed."""
+    kept = (_CHECKPOINT, f"{checkpoint_id}.")
+    return [file for file in folder.iterdir() if not file.name.startswith(kept)]
+
+
+def _remove(files: Iterable[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Reading a topic for a purpose beside the shards: what to look at again, and from where.
+"""Following a topic for a purpose other than the shards': what to look at again, and from where.
 
 A shard applies records; a follower only sees what they are about and then works from the features.
 It needs no state but its positions and must bear seeing records twice. Bad records are the shards'
@@ -89,19 +89,19 @@ class Follower:
         """What has arrived, waiting up to `timeout_s`."""
         followed = []
         for batch in self._reader.poll(timeout_s, max_records):
-            decoded = self._codec.decode([record.value for record in batch.records])
+            decoded = self._codec.decode(batch.values)
             self._positions[batch.partition] = batch.next_offset
             followed.append(Followed(batch.partition, decoded.table, batch.next_offset))
         return followed
 
     def save(self) -> None:
-        """Everything polled so far is dealt with: `resume` goes on from here."""
+        """Everything polled so far is done: `resume` goes on from here."""
         assert self._checkpoints is not None, "this follower keeps no positions"
         saved = _saved(self._checkpoints, self._partitions)
         for partition, next_offset in self._positions.items():
             if saved.get(partition) != next_offset:
                 progress = Progress(next_offset=next_offset)
-                self._checkpoints.save(partition, Checkpoint(progress, None))
+                self._checkpoints.save(partition, Checkpoint(progress, {}))
 
     def close(self) -> None:
         """Let the connection go."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from kafka.partitioner import murmur2
-
+from streams.log.partitioner import partition_of
 from streams.log.ports import Partition
 from streams.shards.checkpoints import Checkpoints
 
@@ -32,10 +31,6 @@ class Positions:
 
     def of(self, user_ids: Sequence[str]) -> list[Position]:
         """The position for each user."""
-        numbers = [partition_of_key(user_id, len(self._next_offsets)) for user_id in user_ids]
+        num_partitions = len(self._next_offsets)
+        numbers = [partition_of(user_id.encode(), num_partitions) for user_id in user_ids]
         return [Position(number, self._next_offsets[number]) for number in numbers]
-
-
-def partition_of_key(key: str, num_partitions: int) -> int:
-    """Where Kafka's own clients send a record with this key (murmur2, as in the Java client)."""
-    return int((murmur2(key.encode()) & 0x7FFFFFFF) % num_partitions)

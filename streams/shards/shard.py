@@ -1,83 +1,69 @@
-"""A shard: fixed partitions, followed from the log to what is kept of them.
+"""A shard: fixed partitions of a topic, followed from the log to what is kept of them.
 
 One step is fetch → decode → set bad records aside → apply → write. Positions and state are
 checkpointed together, after their effects; a crash anywhere repeats a step, and every effect bears
-being repeated. What "apply" means is the handler's: user sequences, or the catalogue.
+being repeated. What "apply" means is for the topic's handlers to say (`streams.shards.topology`).
 """
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from streams.log.codec import Codec
 from streams.log.dead_letters import DeadLetters
-from streams.log.ports import Batch, LogReader, Partition
+from streams.log.ports import LogReader, Partition, RecordBatch
 from streams.offline.tables import Commit
 from streams.settings import StreamSettings
 from streams.shards.checkpoints import Checkpoint, Checkpoints, Progress
+from streams.shards.freshness import Freshness
+from streams.shards.handlers.port import Handler
 
-FRESHNESS_SAMPLES = 4096
-"""Newest records whose age at the time of writing is kept for the percentiles."""
-
-
-class Handler(Protocol):
-    """What a shard does with the decoded columns of its partitions."""
-
-    def restore(self, partition: Partition, rows: pa.Table | None) -> None:
-        """Take up a partition from the rows its last checkpoint kept (None: from nothing)."""
-
-    def apply(self, partition: Partition, table: pa.Table) -> int:
-        """Take in new records in log order; return how many changed anything."""
-
-    def write(self) -> None:
-        """Make everything applied readable online."""
-
-    def checkpoint(self, partition: Partition, commit: Commit) -> pa.Table | None:
-        """Make what was applied since the last time durable; return the state rows to keep.
-
-        `commit` says up to which offset that is. After a crash the records since the last
-        checkpoint come again, perhaps fewer or more of them: what was made durable up to an offset
-        holds all that any commit up to an earlier one would.
-        """
+logger = logging.getLogger(__name__)
 
 
 class Shard:
-    """Runs one handler over fixed partitions of the log."""
+    """Runs the handlers of a topic, in their order, over fixed partitions of the log."""
 
     def __init__(
         self,
         partitions: Sequence[Partition],
         reader: LogReader,
         codec: Codec[Any],
-        handler: Handler,
+        handlers: Sequence[Handler],
         dead_letters: DeadLetters,
         checkpoints: Checkpoints,
         settings: StreamSettings,
     ) -> None:
+        """`reader` and `dead_letters` are the shard's own; `close` closes them.
+
+        The counter of accepted records follows the first handler.
+        """
+        names = [handler.name for handler in handlers]
+        assert len(set(names)) == len(names) > 0, f"handlers need names of their own: {names}"
         self._reader = reader
         self._codec = codec
-        self._handler = handler
+        self._handlers = handlers
         self._dead_letters = dead_letters
         self._checkpoints = checkpoints
         self._settings = settings
         self._progress = {partition: Progress(next_offset=0) for partition in partitions}
         self._dirty: set[Partition] = set()
         self._saved_at = time.monotonic()
-        self._freshness_ms = np.empty(0)
+        self._freshness = Freshness()
 
     def restore(self) -> None:
         """Load every partition's checkpoint and read on from there."""
         for partition in self._progress:
-            kept = self._checkpoints.load(partition) or self._begin(partition, 0)
-            self._handler.restore(partition, kept.rows)
+            kept = self._checkpoints.load(partition) or self._begin(partition)
+            self._restore_handlers(partition, kept)
             self._progress[partition] = kept.progress
         for partition, position in self._reader.assign(self.positions).items():
             if position != self._progress[partition].next_offset:
@@ -86,11 +72,23 @@ class Shard:
                 )
                 self._dirty.add(partition)
 
-    def _begin(self, partition: Partition, position: int) -> Checkpoint:
+    def _begin(self, partition: Partition) -> Checkpoint:
         """Save a first checkpoint, so that even the first records come again in one epoch."""
-        begun = Checkpoint(Progress(next_offset=position, epoch=_new_epoch()), None)
+        states = dict.fromkeys(handler.name for handler in self._handlers)
+        begun = Checkpoint(Progress(next_offset=0, epoch=_new_epoch()), states)
         self._checkpoints.save(partition, begun)
         return begun
+
+    def _restore_handlers(self, partition: Partition, kept: Checkpoint) -> None:
+        for handler in self._handlers:
+            if handler.name not in kept.states:
+                logger.warning(
+                    "the handler %s is new to %s[%d]: it begins at offset %d, with no state",
+                    handler.name,
+                    *partition,
+                    kept.progress.next_offset,
+                )
+            handler.restore(partition, kept.states.get(handler.name))
 
     @property
     def positions(self) -> dict[Partition, int]:
@@ -111,9 +109,10 @@ class Shard:
         for batch in batches:
             self._take(batch)
         if batches:
-            self._handler.write()
-            self._note_freshness(batches)
-        return sum(len(batch.records) for batch in batches)
+            for handler in self._handlers:
+                handler.write()
+            self._freshness.observe(batches, time.time() * 1000)
+        return sum(map(len, batches))
 
     def checkpoint(self) -> None:
         """Keep state and positions of every partition that moved since the last time."""
@@ -124,37 +123,38 @@ class Shard:
         self._dirty.clear()
         self._saved_at = time.monotonic()
 
-    def _take(self, batch: Batch) -> None:
-        decoded = self._codec.decode([record.value for record in batch.records])
+    def close(self) -> None:
+        """Let the connections go; what was not checkpointed is repeated by the next shard."""
+        try:
+            self._dead_letters.close()
+        finally:
+            self._reader.close()
+
+    def _take(self, batch: RecordBatch) -> None:
+        decoded = self._codec.decode(batch.values)
         self._dead_letters.put(batch, decoded.rejects)
-        accepted = self._handler.apply(batch.partition, decoded.table)
+        accepted = [handler.apply(batch.partition, decoded.table) for handler in self._handlers]
         before = self._progress[batch.partition]
         self._progress[batch.partition] = msgspec.structs.replace(
             before,
             next_offset=batch.next_offset,
-            counters=before.counters.plus(len(batch.records), accepted, len(decoded.rejects)),
+            counters=before.counters.plus(len(batch), accepted[0], len(decoded.rejects)),
             newest_event_time_ms=max(before.newest_event_time_ms, _newest_ms(decoded.table)),
         )
         self._dirty.add(batch.partition)
 
     def _save(self, partition: Partition) -> None:
         now = self._progress[partition]
-        run = f"{partition.topic}-{partition.number}-{now.epoch}"
-        rows = self._handler.checkpoint(partition, Commit(run, now.next_offset))
-        p50_ms, p99_ms = np.percentile(self._freshness_ms, [50, 99])
+        commit = Commit(f"{partition.topic}-{partition.number}-{now.epoch}", now.next_offset)
+        states = {handler.name: handler.checkpoint(partition, commit) for handler in self._handlers}
+        p50_ms, p99_ms = self._freshness.percentiles()
         progress = msgspec.structs.replace(
             now,
             saved_at_ms=time.time_ns() // 1_000_000,
-            freshness_p50_ms=float(p50_ms),
-            freshness_p99_ms=float(p99_ms),
+            freshness_p50_ms=p50_ms,
+            freshness_p99_ms=p99_ms,
         )
-        self._checkpoints.save(partition, Checkpoint(progress, rows))
-
-    def _note_freshness(self, batches: Sequence[Batch]) -> None:
-        now_ms = time.time() * 1000
-        ages = [now_ms - record.timestamp_ms for batch in batches for record in batch.records]
-        kept = np.concatenate([self._freshness_ms, np.asarray(ages)])
-        self._freshness_ms = kept[-FRESHNESS_SAMPLES:]
+        self._checkpoints.save(partition, Checkpoint(progress, states))
 
 
 def _new_epoch() -> str:
@@ -163,9 +163,3 @@ def _new_epoch() -> str:
 
 def _newest_ms(table: pa.Table) -> int:
     return pc.max(table["event_time_ms"]).as_py() or 0
-
-
-def deal(partitions: Sequence[Partition], num_shards: int) -> list[list[Partition]]:
-    """Deal partitions out to at most `num_shards` shards, round about; none stays empty-handed."""
-    hands = [list(partitions[start::num_shards]) for start in range(num_shards)]
-    return [hand for hand in hands if hand]

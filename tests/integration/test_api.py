@@ -63,8 +63,8 @@ def test_every_answer_is_logged_as_an_impression(shop: Shop) -> None:
 
     def arrived() -> bool:
         for batch in reader.poll(0.2, 1000):
-            for record in batch.records:
-                impression = msgspec.json.decode(record.value or b"{}")
+            for value in batch.values.to_pylist():
+                impression = msgspec.json.decode(value)
                 logged[impression["impression_id"]] = impression
         return shown["impression_id"] in logged
 

@@ -14,7 +14,8 @@ from ray_apps.settings import load_settings
 from streams.log.broker import start_broker
 from streams.log.kafka import KafkaLog
 from streams.log.memory import MemoryLog
-from streams.log.ports import Log, LogError, LogReader, Partition, Record, Topic
+from streams.log.partitioner import partition_of
+from streams.log.ports import Log, LogError, LogReader, Partition, Record, RecordBatch, Topic
 from streams.settings import KafkaSettings
 
 MAX_MESSAGE_BYTES = 1_000_000
@@ -44,12 +45,16 @@ def topic(log: Log) -> str:
     return name
 
 
+def records_of(batch: RecordBatch) -> list[Record]:
+    return [batch.record(position) for position in range(len(batch))]
+
+
 def read_all(reader: LogReader, num_records: int) -> list[Record]:
     records: list[Record] = []
     deadline = time.monotonic() + 20
     while len(records) < num_records and time.monotonic() < deadline:
         for batch in reader.poll(0.5, 1000):
-            records += batch.records
+            records += records_of(batch)
     return records
 
 
@@ -87,10 +92,49 @@ def test_reading_starts_at_the_assigned_position(log: Log, topic: str) -> None:
     reader = log.reader("test")
     reader.assign({home: 7})
     batches = reader.poll(5.0, 2)
-    assert [record.value for batch in batches for record in batch.records] == [b"7", b"8"]
+    assert [value for batch in batches for value in batch.values.to_pylist()] == [b"7", b"8"]
     assert batches[-1].next_offset == 9
     reader.assign({home: 9})
     assert [record.value for record in read_all(reader, 1)] == [b"9"]
+    reader.close()
+
+
+def test_a_key_lands_in_the_partition_that_the_partitioner_says(log: Log, topic: str) -> None:
+    """Producer and shards agree where a user lives, for keys of any length and script."""
+    keys = [b"", b"17850", "größe-ü".encode(), b"user-0000000000000000000042", b"\xff\x00\x80"]
+    keys += [b"u%d" % number for number in range(60)]
+    writer = log.writer()
+    for key in keys:
+        writer.send(topic, b"x", key)
+    writer.close()
+    reader = log.reader("test")
+    reader.assign(dict.fromkeys(log.partitions(topic), 0))
+    found: dict[bytes, int] = {}
+    deadline = time.monotonic() + 20
+    while len(found) < len(keys) and time.monotonic() < deadline:
+        for batch in reader.poll(0.5, 1000):
+            found |= dict.fromkeys(batch.keys.to_pylist(), batch.partition.number)
+    assert found == {key: partition_of(key, 3) for key in keys}
+    assert set(found.values()) == {0, 1, 2}
+    reader.close()
+
+
+def test_a_batch_has_one_entry_per_record_in_every_column(log: Log, topic: str) -> None:
+    """A missing key or value is null; offsets ascend up to the one before `next_offset`."""
+    (partition, *_) = log.partitions(topic)
+    writer = log.writer()
+    key = next(k for k in (b"k%d" % n for n in range(99)) if partition_of(k, 3) == 0)
+    for value in (b"a", None, b"", b"b"):
+        writer.send(topic, value, key)
+    writer.close()
+    reader = log.reader("test")
+    reader.assign({partition: 0})
+    (batch,) = reader.poll(5.0, 10)
+    assert (batch.partition, len(batch), batch.next_offset) == (partition, 4, 4)
+    assert batch.keys.to_pylist() == [key] * 4
+    assert batch.offsets.tolist() == [0, 1, 2, 3]
+    assert len(batch.timestamps_ms) == 4
+    assert [value or b"" for value in batch.values.to_pylist()] == [b"a", b"", b"", b"b"]
     reader.close()
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 
 import numpy as np
+import pytest
 
 from ray_apps.jobs.shard_runner import (
     STOP_POLL_S,
@@ -18,7 +19,7 @@ from streams.log.ports import Partition
 
 
 class FakeShard:
-    """Notes what is done to it and steps until it is told to stop."""
+    """Remembers what is done to it and steps until it is told to stop."""
 
     def __init__(self, control: StreamControl, clock: Clock) -> None:
         self.happened: list[str] = []
@@ -37,6 +38,9 @@ class FakeShard:
             if self.happened.count("step") == 2:
                 self._control.stop()
         self.happened.append("checkpointed")
+
+    def close(self) -> None:
+        self.happened.append("closed")
 
 
 class Clock:
@@ -82,7 +86,21 @@ def test_a_shard_is_restored_reported_and_run_to_its_end() -> None:
     warm_up = lambda: shard.happened.append("warm")  # noqa: E731 - one expression
     ShardRunner(build, control, warm_up=warm_up, clock=clock).run(DESCRIPTION)
     assert built == [DESCRIPTION.partitions]
-    assert shard.happened == ["warm", "restored", "step", "step", "checkpointed"]
+    assert shard.happened == ["warm", "restored", "step", "step", "checkpointed", "closed"]
+
+
+def test_a_shard_that_fails_is_closed_too() -> None:
+    """The error reaches Ray, which starts another call; the connections do not pile up."""
+    control, clock = StreamControl(), Clock()
+    shard = FakeShard(control, clock)
+
+    def refuse(should_stop: Callable[[], bool]) -> None:
+        raise ConnectionError("the store is gone")
+
+    shard.run = refuse  # type: ignore[method-assign]
+    with pytest.raises(ConnectionError, match="the store is gone"):
+        ShardRunner(lambda partitions: shard, control, clock=clock).run(DESCRIPTION)
+    assert shard.happened == ["restored", "closed"]
 
 
 def test_the_driver_is_asked_now_and_then() -> None:

@@ -13,6 +13,7 @@ from reaseq.schemas import ITEM_SCHEMA
 from reaseq.vocabulary import ItemVocabulary
 from streams.log.memory import MemoryLog
 from streams.log.ports import Partition
+from streams.offline.tables import Commit
 from streams.shards.follower import Follower, at
 from tests.unit.ray_apps.serving.fakes import (
     ITEM_CODEC,
@@ -40,7 +41,9 @@ class Watching:
 
     def in_catalogue(self, *item_ids: str) -> None:
         rows = [{"item_id": i, "title": f"a {i}", "event_time_ms": 1} for i in item_ids]
-        self.features.append(ITEMS, pa.Table.from_pylist(rows, schema=ITEM_SCHEMA), "part")
+        self.features.append(
+            ITEMS, pa.Table.from_pylist(rows, schema=ITEM_SCHEMA), Commit("items", 1)
+        )
 
     def learn(self, item_id: str, verdict: str = "accepted") -> None:
         one = ItemKnowledge(

@@ -86,7 +86,7 @@ def test_the_recommender_follows_events_from_where_the_shards_are(
     """What they have applied is in the history; what comes after it is learnt from the topic."""
     send_events(ports.log, bought("u", "tea", 1), bought("v", "cup", 2))
     kept = Checkpoints(tmp_path / "checkpoints")
-    kept.save(Partition(EVENTS, 0), Checkpoint(Progress(next_offset=1), None))
+    kept.save(Partition(EVENTS, 0), Checkpoint(Progress(next_offset=1), {}))
     service = recommender_service(ports)
     asyncio.run(service.step())
     slate = asyncio.run(service.recommend(SEQUENCE_SCHEMA.empty_table(), Scene.GUESS, 1))

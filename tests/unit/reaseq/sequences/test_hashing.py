@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reaseq.sequences.hashing import hash64
+from reaseq.sequences.hashing import byte_slices, hash64
 
 MASK = 2**64 - 1
 
@@ -62,6 +64,24 @@ def test_an_empty_column_has_no_keys() -> None:
     """No rows, no chunks: no keys, and the type stays."""
     assert hash64(pa.array([], pa.string())).dtype == "int64"
     assert len(hash64(pa.chunked_array([], pa.string()))) == 0
+
+
+@given(st.lists(st.binary(max_size=5), max_size=9), st.data())
+@settings(deadline=None)
+def test_byte_slices_are_the_bytes_of_the_column(values: list[bytes], data: st.DataObject) -> None:
+    """Row i lies between offset i and the next one, however the column is held."""
+    cut = data.draw(st.integers(0, len(values)))
+    column = pa.array(values, pa.binary())
+    for held in (column[cut:], pa.chunked_array([column[cut:]], pa.binary())):
+        buffer, offsets = byte_slices(held)
+        found = [bytes(buffer[a:b]) for a, b in pairwise(offsets)]
+        assert found == values[cut:]
+
+
+def test_a_null_has_no_bytes() -> None:
+    """A column with a hole is a defect of the caller."""
+    with pytest.raises(AssertionError, match="without nulls"):
+        byte_slices(pa.array(["a", None]))
 
 
 def test_many_ids_that_differ_little_have_different_keys() -> None:

@@ -17,6 +17,12 @@ GOOD = (
     b'"event_time_ms":1300000000000,"value":2.5,"context":{"quantity":6}}'
 )
 
+
+def column(*values: bytes | None) -> pa.LargeBinaryArray:
+    """Values as a batch of records holds them."""
+    return pa.array(values, pa.large_binary())
+
+
 events = st.builds(
     Event,
     event_id=st.text(min_size=1, max_size=20),
@@ -56,18 +62,18 @@ events = st.builds(
 def test_a_bad_value_is_set_aside_with_its_reason_and_the_others_go_on(
     value: bytes | None, reason: str
 ) -> None:
-    """Between two good events, each kind of bad one is rejected by place and named."""
-    decoded = event_codec(10_000).decode([GOOD, value, GOOD])
+    """Between two good events, each kind of bad one is rejected by position and named."""
+    decoded = event_codec(10_000).decode(column(GOOD, value, GOOD))
     assert decoded.table["event_id"].to_pylist() == ["e1", "e1"]
     (reject,) = decoded.rejects
-    assert reject.place == 1
+    assert reject.position == 1
     assert reason in reject.reason
 
 
 @given(st.lists(st.binary(max_size=60) | st.just(GOOD), max_size=8))
 def test_no_bytes_can_stop_the_decoder(values: list[bytes]) -> None:
     """Every value is either a row or a reject, and rows keep their order."""
-    decoded = event_codec(10_000).decode(values)
+    decoded = event_codec(10_000).decode(column(*values))
     assert decoded.table.schema == EVENT_SCHEMA
     assert decoded.table.num_rows + len(decoded.rejects) == len(values)
     decoded.table.validate(full=True)
@@ -77,18 +83,18 @@ def test_no_bytes_can_stop_the_decoder(values: list[bytes]) -> None:
 def test_what_is_encoded_is_decoded_again(sent: list[Event]) -> None:
     """The round trip keeps every column; `context` stays in the log."""
     codec = event_codec(1_000_000)
-    decoded = codec.decode([codec.encode(event) for event in sent])
+    decoded = codec.decode(column(*map(codec.encode, sent)))
     assert decoded.rejects == []
     expected = [{name: getattr(event, name) for name in EVENT_SCHEMA.names} for event in sent]
     assert decoded.table.to_pylist() == expected
-    again = codec.decode(list(codec.encode_rows(decoded.table)))
+    again = codec.decode(column(*codec.encode_rows(decoded.table)))
     assert again.table.equals(decoded.table)
 
 
 def test_items_have_their_own_codec() -> None:
     """An item needs an id, a title and a time; the rest may be missing."""
     decoded = item_codec(1000).decode(
-        [b'{"item_id":"mug","title":"Mug","event_time_ms":5}', b'{"item_id":"mug"}']
+        column(b'{"item_id":"mug","title":"Mug","event_time_ms":5}', b'{"item_id":"mug"}')
     )
     assert decoded.table.to_pylist()[0]["price"] is None
     assert decoded.rejects[0].reason.startswith("Object missing required field `title`")
@@ -97,7 +103,7 @@ def test_items_have_their_own_codec() -> None:
 def test_a_rejected_value_says_how_large_it_was() -> None:
     """A 2 MB event is refused unread, by its size."""
     big = msgspec.json.encode({"event_id": "x" * 2_000_000})
-    decoded = event_codec(262_144).decode([big])
+    decoded = event_codec(262_144).decode(column(big))
     assert decoded.table.num_rows == 0
     assert isinstance(decoded.table, pa.Table)
     assert "2000" in decoded.rejects[0].reason

@@ -12,7 +12,7 @@ from streams.log.dead_letters import (
     read_dead_letter,
 )
 from streams.log.memory import MemoryLog
-from streams.log.ports import Batch, LogError, Partition, Record, Topic
+from streams.log.ports import LogError, Partition, Record, RecordBatch, Topic
 
 SOURCE = Partition("reaseq.events", 2)
 DEAD = Partition("reaseq.dead", 0)
@@ -25,9 +25,9 @@ def log() -> MemoryLog:
     return log
 
 
-def batch(*values: bytes | None) -> Batch:
+def batch(*values: bytes | None) -> RecordBatch:
     records = [Record(40 + n, 0, b"ann", value) for n, value in enumerate(values)]
-    return Batch(SOURCE, records, 40 + len(records))
+    return RecordBatch.from_records(SOURCE, records, 40 + len(records))
 
 
 def letters(log: MemoryLog) -> list[DeadLetter]:
@@ -71,3 +71,12 @@ def test_a_log_that_takes_no_dead_letter_stops_the_caller() -> None:
     """Positions must not move past a record that was kept nowhere."""
     with pytest.raises(LogError, match=r"reaseq\.dead"):
         DeadLetters(MemoryLog().writer(), "reaseq.dead").put(batch(b"x"), [Reject(0, "bad")])
+
+
+def test_closing_lets_the_writer_go() -> None:
+    """The connection ends with the dead letters that used it."""
+    closed: list[bool] = []
+    writer = MemoryLog().writer()
+    writer.close = lambda: closed.append(True)  # type: ignore[method-assign]
+    DeadLetters(writer, "reaseq.dead").close()
+    assert closed == [True]

@@ -19,14 +19,15 @@ from reaseq.sequences.oracle import mismatched_users, newest_distinct_events
 from streams.log.codec import event_codec
 from streams.log.dead_letters import DeadLetters
 from streams.log.memory import MemoryLog
+from streams.log.partitioner import partitions_of
 from streams.log.ports import Topic
 from streams.log.replay import replay
-from streams.offline.backfill import CHUNK_EVENTS, backfill, partition_of
+from streams.offline.backfill import CHUNK_EVENTS, backfill
 from streams.offline.events import EventArchive
 from streams.offline.tables import Commit
 from streams.settings import StreamSettings
 from streams.shards.checkpoints import Checkpoints
-from streams.shards.sequence_handler import SequenceHandler
+from streams.shards.handlers.sequences import SequenceHandler
 from streams.shards.shard import Shard
 
 MAX_EVENTS = 4
@@ -65,9 +66,9 @@ class Stage:
         self.log.create_topics([Topic("events", 2), Topic("dead", 1)])
 
     def backfill(self, events: pa.Table, num_partitions: int = 1, name: str = "backfill") -> int:
-        """What the Ray Data job does: users dealt out over partitions, one merge a partition."""
-        places = np.asarray(partition_of(events["user_id"], num_partitions))
-        parts = {n: events.filter(pa.array(places == n)) for n in range(num_partitions)}
+        """What the Ray Data job does: users hashed into partitions, one merge per partition."""
+        numbers = np.asarray(partitions_of(events["user_id"], num_partitions))
+        parts = {n: events.filter(pa.array(numbers == n)) for n in range(num_partitions)}
         return sum(
             backfill(part, self.store, self.archive, MAX_EVENTS, Commit(f"{name}-{number}"))
             for number, part in parts.items()
@@ -82,7 +83,7 @@ class Stage:
             partitions=self.log.partitions("events"),
             reader=self.log.reader("shard"),
             codec=codec,
-            handler=SequenceHandler(self.store, self.archive, checkpoints, MAX_EVENTS),
+            handlers=[SequenceHandler(self.store, self.archive, checkpoints, MAX_EVENTS)],
             dead_letters=DeadLetters(self.log.writer(), "dead"),
             checkpoints=checkpoints,
             settings=StreamSettings(poll_timeout_s=0.001, max_poll_records=7),
@@ -213,25 +214,3 @@ def test_more_events_than_are_merged_at_once_are_one_batch_too(make_stage: Any) 
         5715,
         5716,
     }
-
-
-@given(
-    users=st.lists(st.text(min_size=1, max_size=6), min_size=1, unique=True),
-    num_partitions=st.integers(1, 9),
-)
-def test_a_user_has_one_partition_whatever_the_company(
-    users: list[str], num_partitions: int
-) -> None:
-    """The place depends on the user and the number of partitions alone, and is one of them."""
-    places = partition_of(pa.array(users, pa.string()), num_partitions).to_pylist()
-    alone = [partition_of(pa.array([user]), num_partitions)[0].as_py() for user in users]
-    assert places == alone
-    assert set(places) <= set(range(num_partitions))
-
-
-def test_users_spread_over_the_partitions() -> None:
-    """No partition of a thousand users in ten is nearly empty or nearly full."""
-    users = pa.array([f"{number}" for number in range(12_000, 13_000)])
-    counts = np.bincount(np.asarray(partition_of(users, 10)).astype(np.int64), minlength=10)
-    assert counts.min() > 60
-    assert counts.max() < 140

@@ -1,14 +1,13 @@
-"""A checkpoint is the old one or the new one, and a note is whole or was never written."""
+"""A checkpoint is the old one or the new one, for all handlers, wherever a crash falls."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from streams.log.ports import Partition
 from streams.shards.checkpoints import Checkpoint, Checkpoints, Counters, Progress
@@ -26,128 +25,211 @@ PROGRESS = Progress(
 )
 
 
-def rows(*names: str) -> pa.Table:
+def users(*names: str) -> pa.Table:
     return pa.table({"user_id": pa.array(names, pa.string()), "times": [[1, 2]] * len(names)})
 
 
-def names(checkpoint: Checkpoint | None) -> list[str]:
+def counts(*numbers: int) -> pa.Table:
+    return pa.table({"count": pa.array(numbers, pa.int64())})
+
+
+def sequences(checkpoint: Checkpoint | None) -> list[str]:
+    """The users that the handler "sequences" gets back."""
     assert checkpoint is not None
-    assert checkpoint.rows is not None
-    found: list[str] = checkpoint.rows["user_id"].to_pylist()
+    rows = checkpoint.states["sequences"]
+    assert rows is not None
+    found: list[str] = rows["user_id"].to_pylist()
     return found
 
 
+def save(checkpoints: Checkpoints, *names: str, next_offset: int = 7) -> None:
+    """Save a checkpoint of one handler."""
+    progress = Progress(next_offset=next_offset)
+    checkpoints.save(PARTITION, Checkpoint(progress, {"sequences": users(*names)}))
+
+
+def files(folder: Path) -> list[str]:
+    """The names of all files, without the part that is made up."""
+    return sorted(f.name.partition(".")[2] for f in folder.rglob("*") if f.is_file())
+
+
 @pytest.fixture
-def checkpoints(tmp_path: Path) -> Checkpoints:
-    return Checkpoints(tmp_path / "made" / "when needed")
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "made" / "when needed"
 
 
-def notes_file(folder: Path) -> Path:
-    (file,) = folder.rglob("*.notes")
-    return file
+@pytest.fixture
+def checkpoints(folder: Path) -> Checkpoints:
+    return Checkpoints(folder)
 
 
-def test_what_is_saved_is_loaded_by_another_process(
-    checkpoints: Checkpoints, tmp_path: Path
-) -> None:
-    """Progress and rows come back whole; another partition knows nothing of them."""
-    checkpoints.save(PARTITION, Checkpoint(PROGRESS, rows("ann", "bob")))
-    loaded = Checkpoints(tmp_path / "made" / "when needed").load(PARTITION)
-    assert loaded is not None
-    assert loaded.progress == PROGRESS
-    assert loaded.rows is not None
-    assert loaded.rows.equals(rows("ann", "bob"))
+def test_what_is_saved_is_loaded_by_another_process(checkpoints: Checkpoints, folder: Path) -> None:
+    """Progress and each handler's rows come back whole; another partition knows nothing of them."""
+    states = {"sequences": users("ann", "bob"), "counts": counts(3)}
+    checkpoints.save(PARTITION, Checkpoint(PROGRESS, states))
+    loaded = Checkpoints(folder).load(PARTITION)
+    assert loaded == Checkpoint(PROGRESS, states)
+    assert checkpoints.progress(PARTITION) == PROGRESS
     assert checkpoints.load(OTHER) is None
     assert checkpoints.progress(OTHER) is None
 
 
-def test_a_shard_without_state_keeps_its_progress(checkpoints: Checkpoints) -> None:
-    """No rows are not zero rows: the state comes back as none."""
-    checkpoints.save(PARTITION, Checkpoint(PROGRESS, None))
-    assert checkpoints.load(PARTITION) == Checkpoint(PROGRESS, None)
-    assert checkpoints.progress(PARTITION) == PROGRESS
+def test_a_handler_without_state_is_known_all_the_same(checkpoints: Checkpoints) -> None:
+    """No rows are not zero rows, and a handler with none is not one that is new."""
+    checkpoints.save(PARTITION, Checkpoint(PROGRESS, {"catalogue": None}))
+    assert checkpoints.load(PARTITION) == Checkpoint(PROGRESS, {"catalogue": None})
 
 
 def test_a_state_of_no_users_keeps_its_columns(checkpoints: Checkpoints) -> None:
-    """An empty table is a state, and a note joins it."""
-    checkpoints.save(PARTITION, Checkpoint(PROGRESS, rows()))
+    """An empty table is a state."""
+    checkpoints.save(PARTITION, Checkpoint(PROGRESS, {"sequences": users(), "counts": counts()}))
     loaded = checkpoints.load(PARTITION)
     assert loaded is not None
-    assert loaded.rows is not None
-    assert loaded.rows.schema == rows().schema
+    assert loaded.states == {"sequences": users(), "counts": counts()}
 
 
-def test_a_new_checkpoint_replaces_the_old_and_its_notes(
-    checkpoints: Checkpoints, tmp_path: Path
+def test_a_new_checkpoint_replaces_the_old_with_all_its_files(
+    checkpoints: Checkpoints, folder: Path
 ) -> None:
-    """One file a partition, nothing unfinished beside it."""
-    checkpoints.save(PARTITION, Checkpoint(PROGRESS, rows("ann")))
-    checkpoints.note(PARTITION, rows("bob"))
-    checkpoints.save(PARTITION, Checkpoint(Progress(next_offset=8), rows("cid")))
-    assert names(checkpoints.load(PARTITION)) == ["cid"]
-    assert [file.name for file in tmp_path.rglob("*.*")] == ["reaseq.events-3.parquet"]
+    """State and log of the checkpoint before are gone, also those of a handler that was removed."""
+    checkpoints.save(PARTITION, Checkpoint(PROGRESS, {"sequences": users("a"), "old": counts(1)}))
+    checkpoints.append_wal(PARTITION, "sequences", users("bob"))
+    checkpoints.append_wal(PARTITION, "old", counts(2))
+    save(checkpoints, "cid", next_offset=8)
+    assert sequences(checkpoints.load(PARTITION)) == ["cid"]
+    assert files(folder) == ["json", "sequences.parquet"]
 
 
-@pytest.mark.parametrize("num_bytes", [0, 4, 100])
-def test_a_crash_while_saving_leaves_the_old_checkpoint(
-    checkpoints: Checkpoints, tmp_path: Path, num_bytes: int
+def test_partitions_whose_names_resemble_each_other_stay_apart(checkpoints: Checkpoints) -> None:
+    """A save of one removes no file of the other."""
+    alike = [Partition("t", 1), Partition("t-1", 1), Partition("t-1.x", 0), Partition("t", 11)]
+    for _ in range(2):
+        for n, partition in enumerate(alike):
+            state = {"sequences": users(f"u{n}")}
+            checkpoints.save(partition, Checkpoint(Progress(next_offset=n), state))
+    assert [sequences(checkpoints.load(p)) for p in alike] == [["u0"], ["u1"], ["u2"], ["u3"]]
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+class Mortal:
+    """Lets a process change so many names in the file system, and not one more."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, num_changes: int) -> None:
+        self._left = num_changes
+        for change in ("replace", "unlink"):
+            monkeypatch.setattr(Path, change, self._dying(getattr(Path, change)))
+
+    def _dying(self, change: Any) -> Any:
+        def change_or_die(path: Path, *args: Any, **options: Any) -> Any:
+            if self._left == 0:
+                raise Killed
+            self._left -= 1
+            return change(path, *args, **options)
+
+        return change_or_die
+
+
+NUM_CHANGES = 9
+"""Of one save: three files put in place, three temporary names and three old files removed."""
+
+
+@pytest.mark.parametrize("num_changes", range(NUM_CHANGES + 1))
+def test_a_crash_at_any_moment_leaves_one_checkpoint_whole(
+    checkpoints: Checkpoints, folder: Path, num_changes: int
 ) -> None:
-    """The unfinished file of a dead process is not looked at, however much of it was written."""
-    checkpoints.save(PARTITION, Checkpoint(PROGRESS, rows("ann")))
-    (file,) = tmp_path.rglob("*.parquet")
-    file.with_suffix(".99999.new").write_bytes(file.read_bytes()[:num_bytes])
-    assert names(checkpoints.load(PARTITION)) == ["ann"]
-    assert checkpoints.progress(PARTITION) == PROGRESS
+    """Killed before each change of a name: offset, both states and the log belong together."""
+    old = {"sequences": users("ann"), "counts": counts(1)}
+    new = {"sequences": users("ann", "bob", "cid"), "counts": counts(3)}
+    checkpoints.save(PARTITION, Checkpoint(Progress(next_offset=1), old))
+    checkpoints.append_wal(PARTITION, "sequences", users("bob"))
+    killed = False
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        Mortal(monkeypatch, num_changes)
+        try:
+            checkpoints.save(PARTITION, Checkpoint(Progress(next_offset=3), new))
+        except Killed:
+            killed = True
+    assert killed == (num_changes < NUM_CHANGES), "the range must cover the whole save"
+    loaded = Checkpoints(folder).load(PARTITION)
+    assert loaded is not None
+    expected = {1: {"sequences": users("ann", "bob"), "counts": counts(1)}, 3: new}
+    states = {name: rows.combine_chunks() for name, rows in loaded.states.items() if rows}
+    assert states == expected[loaded.progress.next_offset]
+    assert files(folder) == sorted(
+        ["json", "sequences.parquet", "counts.parquet"]
+        + (["sequences.wal"] if loaded.progress.next_offset == 1 else [])
+    )
+    save(checkpoints, "dan", next_offset=4)
+    assert sequences(Checkpoints(folder).load(PARTITION)) == ["dan"]
 
 
-def test_a_reader_in_the_middle_of_a_change_sees_the_old_file(
-    checkpoints: Checkpoints, tmp_path: Path
+def test_state_is_on_disk_before_the_checkpoint_names_it(
+    checkpoints: Checkpoints, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The new checkpoint is another file under the same name: an open one does not change."""
-    checkpoints.save(PARTITION, Checkpoint(PROGRESS, rows("ann")))
-    (file,) = tmp_path.rglob("*.parquet")
+    """Content and name of every state file are synced before the rename that makes them count."""
+    steps: list[str] = []
+    replace = Path.replace
+
+    def sync(descriptor: int) -> None:
+        steps.append(f"sync {Path(f'/proc/self/fd/{descriptor}').readlink()}")
+
+    def rename(old: Path, new: Path) -> Path:
+        steps.append(f"name {new}")
+        return replace(old, new)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Path, "replace", rename)
+    checkpoints.save(PARTITION, Checkpoint(PROGRESS, {"sequences": users("ann")}))
+    (state,) = folder.rglob("*.parquet")
+    made = steps.index(f"name {state}")
+    assert steps[made - 1].startswith(f"sync {state.parent / f'.{state.name}'}")
+    assert steps[made + 1] == f"sync {state.parent}"
+    assert steps.index(f"name {state.parent / 'checkpoint.json'}") > made + 1
+    assert steps[-1] == f"sync {state.parent}"
+
+
+def test_a_reader_in_the_middle_of_a_change_sees_the_old_progress(
+    checkpoints: Checkpoints, folder: Path
+) -> None:
+    """The new one is another file under the same name: an open one does not change."""
+    save(checkpoints, "ann")
+    (file,) = folder.rglob("checkpoint.json")
     before = file.read_bytes()
     with file.open("rb") as reader:
-        checkpoints.save(PARTITION, Checkpoint(Progress(next_offset=8), rows("bob")))
-        assert reader.read() == before
-        assert os.fstat(reader.fileno()).st_ino != file.stat().st_ino
+        save(checkpoints, "bob", next_offset=8)
+        assert reader.read() == before != file.read_bytes()
 
 
-def test_notes_follow_the_state_in_the_order_they_were_made(checkpoints: Checkpoints) -> None:
-    """The state comes first, because a note may outlive the checkpoint that holds it already."""
-    checkpoints.save(PARTITION, Checkpoint(PROGRESS, rows("ann")))
-    checkpoints.note(PARTITION, rows("bob"))
-    checkpoints.note(PARTITION, rows("cid", "dan"))
-    checkpoints.note(OTHER, rows("eve"))
-    assert names(checkpoints.load(PARTITION)) == ["ann", "bob", "cid", "dan"]
+def test_the_log_follows_the_state_in_the_order_it_was_written(checkpoints: Checkpoints) -> None:
+    """Each handler has a log of its own in each partition."""
+    checkpoints.save(OTHER, Checkpoint(PROGRESS, {"sequences": None}))
+    states = {"sequences": users("ann"), "counts": counts(1)}
+    checkpoints.save(PARTITION, Checkpoint(PROGRESS, states))
+    checkpoints.append_wal(PARTITION, "sequences", users("bob"))
+    checkpoints.append_wal(PARTITION, "counts", counts(5))
+    checkpoints.append_wal(PARTITION, "sequences", users("cid", "dan"))
+    checkpoints.append_wal(OTHER, "sequences", users("eve"))
+    loaded = checkpoints.load(PARTITION)
+    assert sequences(loaded) == ["ann", "bob", "cid", "dan"]
+    assert loaded is not None
+    assert loaded.states["counts"] == pa.concat_tables([counts(1), counts(5)])
     assert checkpoints.progress(PARTITION) == PROGRESS
 
 
-def test_notes_are_enough_where_the_checkpoint_has_no_rows(checkpoints: Checkpoints) -> None:
+def test_a_log_is_enough_where_the_checkpoint_has_no_rows(checkpoints: Checkpoints) -> None:
     """The first checkpoint of a shard is empty, and its first crash may come before the second."""
-    checkpoints.save(PARTITION, Checkpoint(PROGRESS, None))
-    checkpoints.note(PARTITION, rows("ann"))
-    assert names(checkpoints.load(PARTITION)) == ["ann"]
+    checkpoints.save(PARTITION, Checkpoint(PROGRESS, {"sequences": None}))
+    checkpoints.append_wal(PARTITION, "sequences", users("ann"))
+    assert sequences(checkpoints.load(PARTITION)) == ["ann"]
 
 
-@given(st.data())
-@settings(deadline=None, max_examples=60)
-def test_a_torn_note_is_forgotten_and_the_next_ones_are_not(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
-    """Cut at any byte: whole notes stay, the torn one goes, later ones follow, thrice."""
-    folder = tmp_path_factory.mktemp("torn")
-    checkpoints = Checkpoints(folder)
-    checkpoints.save(PARTITION, Checkpoint(PROGRESS, rows("ann")))
-    expected = ["ann"]
-    for number in range(3):
-        checkpoints.note(PARTITION, rows(f"whole{number}"))
-        expected.append(f"whole{number}")
-        file = notes_file(folder)
-        start = file.stat().st_size
-        checkpoints.note(PARTITION, rows(f"torn{number}"))
-        os.truncate(file, data.draw(st.integers(start, file.stat().st_size - 1)))
-        assert names(Checkpoints(folder).load(PARTITION)) == expected
+def test_a_log_needs_a_checkpoint_to_follow(checkpoints: Checkpoints) -> None:
+    """Rows that no load would give back are a defect of the caller."""
+    with pytest.raises(AssertionError, match="follows a checkpoint"):
+        checkpoints.append_wal(PARTITION, "sequences", users("ann"))
 
 
 def test_counters_add_up() -> None:

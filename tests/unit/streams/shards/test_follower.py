@@ -68,7 +68,7 @@ def test_after_the_shards_it_begins_where_they_have_come_to(
     """From the first record in a partition that they have not begun."""
     send(log, P0, "applied", "a")
     send(log, P1, "b")
-    checkpoints.save(P0, Checkpoint(Progress(next_offset=1), None))
+    checkpoints.save(P0, Checkpoint(Progress(next_offset=1), {}))
     assert seen(follower(log, after_shards(checkpoints))) == ["a", "b"]
 
 
@@ -88,7 +88,7 @@ def test_a_partition_without_a_checkpoint_begins_now(
     log: MemoryLog, checkpoints: Checkpoints
 ) -> None:
     """Partitions that were added are not read from their start by one that has saved others."""
-    checkpoints.save(P0, Checkpoint(Progress(next_offset=0), None))
+    checkpoints.save(P0, Checkpoint(Progress(next_offset=0), {}))
     send(log, P0, "a")
     send(log, P1, "b")
     assert seen(follower(log, resume(checkpoints), checkpoints)) == ["a"]
@@ -99,7 +99,7 @@ def test_saving_writes_only_what_moved(log: MemoryLog, checkpoints: Checkpoints)
     following = follower(log, resume(checkpoints), checkpoints)
     following.save()
     kept = checkpoints.progress(P0)
-    checkpoints.save(P0, Checkpoint(Progress(next_offset=0, epoch="untouched"), None))
+    checkpoints.save(P0, Checkpoint(Progress(next_offset=0, epoch="untouched"), {}))
     send(log, P1, "a")
     seen(following)
     following.save()
@@ -119,7 +119,7 @@ def test_it_reads_again_from_given_positions(log: MemoryLog, checkpoints: Checkp
     send(log, P0, "a", "b")
     following = follower(log, after_shards(checkpoints))
     assert seen(following) == ["a", "b"]
-    checkpoints.save(P0, Checkpoint(Progress(next_offset=1), None))
+    checkpoints.save(P0, Checkpoint(Progress(next_offset=1), {}))
     starts = following.starts()
     assert starts == {P0: 1, P1: 0}
     assert seen(following) == []

@@ -20,8 +20,8 @@ from streams.log.ports import Partition, Topic
 from streams.offline.events import EventArchive
 from streams.settings import StreamSettings
 from streams.shards.checkpoints import Checkpoints
-from streams.shards.sequence_handler import SequenceHandler
-from streams.shards.shard import Shard, deal
+from streams.shards.handlers.sequences import SequenceHandler
+from streams.shards.shard import Shard
 
 MAX_EVENTS = 5
 STREAM = StreamSettings(poll_timeout_s=0.001, max_poll_records=7)
@@ -64,7 +64,7 @@ class Stage:
             partitions=partitions or self.log.partitions("events"),
             reader=self.log.reader("shard"),
             codec=self.codec,
-            handler=SequenceHandler(self.store, self.archive, checkpoints, MAX_EVENTS),
+            handlers=[SequenceHandler(self.store, self.archive, checkpoints, MAX_EVENTS)],
             dead_letters=DeadLetters(self.log.writer(), "dead"),
             checkpoints=checkpoints,
             settings=STREAM,
@@ -199,6 +199,54 @@ def test_a_log_that_lost_its_end_does_not_hide_new_events(stage: Stage) -> None:
     assert stage.mismatches(both) == []
 
 
+def test_a_moved_position_with_nothing_applied_is_saved(stage: Stage) -> None:
+    """The log lost records and nothing new has come: the new position is kept."""
+    stage.send(make_events(30))
+    drain(shard := stage.shard())
+    shard.checkpoint()
+    before = shard.positions
+    stage.log = MemoryLog()
+    stage.log.create_topics([Topic("events", 2), Topic("dead", 1)])
+    with pytest.warns(UserWarning, match="ends at"):
+        shard = stage.shard()
+    shard.step()
+    shard.checkpoint()
+    assert all(before.values())
+    assert stage.shard().positions == dict.fromkeys(before, 0)
+    for partition in before:
+        progress = shard._checkpoints.progress(partition)
+        assert progress is not None
+        assert (progress.freshness_p50_ms, progress.freshness_p99_ms) == (0.0, 0.0)
+    stage.send(make_events(30, 1))
+    drain(shard)
+    shard.checkpoint()
+    both = pa.concat_tables([make_events(30), make_events(30, 1)])
+    assert stage.mismatches(both) == []
+
+
+def test_records_that_are_all_bad_move_the_position(stage: Stage) -> None:
+    """A batch without one good record is checkpointed like any other."""
+    stage.log.writer().send("events", b"not json", b"u0")
+    drain(shard := stage.shard())
+    shard.checkpoint()
+    assert sum(stage.shard().positions.values()) == 1
+
+
+def test_handlers_of_one_name_are_refused(stage: Stage) -> None:
+    """They would share their state."""
+    shard = stage.shard()
+    with pytest.raises(AssertionError, match="names of their own"):
+        Shard(
+            partitions=list(shard.positions),
+            reader=stage.log.reader("shard"),
+            codec=stage.codec,
+            handlers=[*shard._handlers, *shard._handlers],
+            dead_letters=DeadLetters(stage.log.writer(), "dead"),
+            checkpoints=shard._checkpoints,
+            settings=STREAM,
+        )
+
+
 def test_bad_records_become_dead_letters_and_the_stream_goes_on(stage: Stage) -> None:
     """A malformed line, an unknown type, a negative time and a huge event, between good ones."""
     good = make_events(3)
@@ -218,7 +266,8 @@ def test_bad_records_become_dead_letters_and_the_stream_goes_on(stage: Stage) ->
     shard.checkpoint()
     reader = stage.log.reader("test")
     reader.assign({Partition("dead", 0): 0})
-    letters = [read_dead_letter(r) for batch in reader.poll(1.0, 10) for r in batch.records]
+    (batch,) = reader.poll(1.0, 10)
+    letters = [read_dead_letter(batch.record(position)) for position in range(len(batch))]
     assert [letter.value for letter in letters] == bad
     assert ["malformed" in letters[0].reason, "bought" in letters[1].reason] == [True, True]
     assert ["event_time_ms" in letters[2].reason, "2000" in letters[3].reason] == [True, True]
@@ -243,11 +292,3 @@ def test_a_lost_checkpoint_is_made_good_by_the_online_store(stage: Stage) -> Non
     stage.send(second)
     drain(stage.shard())
     assert stage.mismatches(pa.concat_tables([first, second])) == []
-
-
-def test_partitions_are_dealt_out_without_loss() -> None:
-    """Every partition has exactly one shard, and no shard is idle."""
-    partitions = [Partition("events", index) for index in range(5)]
-    hands = deal(partitions, 3)
-    assert sorted(p for hand in hands for p in hand) == partitions
-    assert len(deal(partitions, 9)) == 5

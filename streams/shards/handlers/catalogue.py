@@ -14,7 +14,9 @@ from streams.offline.tables import Commit
 
 
 class CatalogueHandler:
-    """Needs no state of its own: the store's guard keeps the newest description."""
+    """Keeps no state in checkpoints: the store's guard keeps the newest description."""
+
+    name = "catalogue"
 
     def __init__(self, store: FeatureTables) -> None:
         self._store = store
@@ -44,7 +46,7 @@ def _concat(tables: list[pa.Table]) -> pa.Table:
 
 
 def newest_descriptions(items: pa.Table) -> pa.Table:
-    """One row an item: the last of those with its greatest event time."""
+    """One row per item: the last of those with its greatest event time."""
     newest: dict[str, dict[str, object]] = {}
     for row in items.to_pylist():
         known = newest.get(row["item_id"])

@@ -11,7 +11,7 @@ from reaseq.schemas import ITEM_SCHEMA
 from streams.feature_store.memory import MemoryFeatures
 from streams.log.ports import Partition
 from streams.offline.tables import Commit
-from streams.shards.catalogue_handler import CatalogueHandler, newest_descriptions
+from streams.shards.handlers.catalogue import CatalogueHandler, newest_descriptions
 
 PARTITION = Partition("reaseq.items", 0)
 OTHER = Partition("reaseq.items", 1)
@@ -37,7 +37,7 @@ def online(store: MemoryFeatures) -> dict[str, tuple[int, str]]:
 def test_the_newest_description_wins_and_of_equal_ones_the_last(
     rows: list[tuple[str, int, str]],
 ) -> None:
-    """One row an item: a stable sort by time gives the same."""
+    """One row per item: a stable sort by time gives the same."""
     newest = newest_descriptions(items(*rows))
     assert newest.schema == ITEM_SCHEMA
     found = {row["item_id"]: row["title"] for row in newest.to_pylist()}
@@ -86,3 +86,12 @@ def test_a_checkpoint_keeps_every_description_of_its_own_partition_offline() -> 
     handler.checkpoint(OTHER, Commit("items-1", 1))
     handler.checkpoint(PARTITION, Commit("items-0", 3))
     assert [row["title"] for row in store.offline[ITEMS.name]] == ["new", "old", "jar"]
+
+
+def test_a_checkpoint_without_items_is_empty() -> None:
+    """A position can move with nothing applied; there is no state either way."""
+    store = MemoryFeatures()
+    handler = CatalogueHandler(store)
+    handler.restore(PARTITION, None)
+    assert handler.checkpoint(PARTITION, Commit("items-0", 1)) is None
+    assert store.offline[ITEMS.name] == []

@@ -1,7 +1,7 @@
 """Events into user sequences: merge in memory, write changed users to the features.
 
-A user the state does not hold is looked up in the online store first: that is how a backfill, a
-restart with other shards and a user who comes back are all one case.
+A user whom the state does not hold is looked up in the online store first: so a backfill, a lost
+checkpoint and a user who comes back are all one case.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reaseq.feature_views import SEQUENCES
-from reaseq.schemas import SEQUENCE_SCHEMA
+from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
 from reaseq.sequences.rows import aligned
 from reaseq.sequences.state import SequenceState
 from streams.feature_store.ports import FeatureTables
 from streams.log.ports import Partition
 from streams.offline.tables import Commit
+from streams.shards.write_ahead_log import WriteAheadLog
 
 
 class EventArchive(Protocol):
@@ -28,22 +29,17 @@ class EventArchive(Protocol):
         """Add events; a commit that was made before adds nothing."""
 
 
-class Journal(Protocol):
-    """Where state is kept that a crash must not lose; `streams.shards.checkpoints`."""
-
-    def note(self, partition: Partition, rows: pa.Table) -> None:
-        """Keep rows until the next checkpoint of the partition."""
-
-
 class SequenceHandler:
-    """Keeps the sequences of a shard's partitions; the plain object inside a Ray Data actor."""
+    """Keeps the sequences of a shard's partitions."""
+
+    name = "sequences"
 
     def __init__(
-        self, store: FeatureTables, archive: EventArchive, journal: Journal, max_events: int
+        self, store: FeatureTables, archive: EventArchive, wal: WriteAheadLog, max_events: int
     ) -> None:
         self._store = store
         self._archive = archive
-        self._journal = journal
+        self._wal = wal
         self._max_events = max_events
         self._states: dict[Partition, SequenceState] = {}
         self._changed: list[pa.Table] = []
@@ -61,7 +57,7 @@ class SequenceHandler:
         newcomers = state.unknown(pc.unique(table["user_id"]).to_pylist())
         if newcomers:
             rows = aligned(self._store.read(SEQUENCES, newcomers), newcomers)
-            self._journal.note(partition, rows)
+            self._wal.append_wal(partition, self.name, rows)
             state.load(rows)
         merged = state.merge(table, keep_history=True)
         self._changed.append(merged.changed)
@@ -70,23 +66,26 @@ class SequenceHandler:
         return merged.num_accepted
 
     def write(self) -> None:
-        rows = pa.concat_tables(self._changed, promote_options="none")
+        rows = _concat(SEQUENCE_SCHEMA, self._changed)
         self._changed = []
         if rows.num_rows:
             self._store.write(SEQUENCES, rows)
 
     def checkpoint(self, partition: Partition, commit: Commit) -> pa.Table:
-        self._store.append(SEQUENCES, _concat(self._versions.pop(partition, [])), commit)
-        self._archive.append(pa.concat_tables(self._events.pop(partition, [])), commit)
+        versions = _concat(SEQUENCE_SCHEMA, self._versions.pop(partition, []))
+        events = _concat(EVENT_SCHEMA, self._events.pop(partition, []))
+        self._store.append(SEQUENCES, versions, commit)
+        self._archive.append(events, commit)
         return self._states[partition].rows()
 
 
 def _first_of_each_user(rows: pa.Table) -> pa.Table:
-    """A note outlives its checkpoint when a crash falls between the two: the state goes first."""
+    """The checkpoint's row goes before a logged one; a shard believed dead may log a user again."""
     users = rows["user_id"].to_pylist()
-    first = {user_id: place for place, user_id in reversed(list(enumerate(users)))}
-    return rows.take(sorted(first.values()))
+    first = {user_id: row for row, user_id in reversed(list(enumerate(users)))}
+    return rows.take(pa.array(sorted(first.values()), pa.int64()))
 
 
-def _concat(tables: list[pa.Table]) -> pa.Table:
-    return pa.concat_tables([SEQUENCE_SCHEMA.empty_table(), *tables])
+def _concat(schema: pa.Schema, tables: list[pa.Table]) -> pa.Table:
+    """One table, also of none: a position can move without anything applied."""
+    return pa.concat_tables([schema.empty_table(), *tables])

@@ -1,0 +1,40 @@
+"""How long records wait before they are readable, over the newest ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from streams.log.ports import RecordBatch
+
+NUM_SAMPLES = 4096
+"""Newest records whose age at the time of writing is kept."""
+
+
+class Percentiles(NamedTuple):
+    """Milliseconds from a record produced to its features readable; 0 without any record."""
+
+    p50_ms: float = 0.0
+    p99_ms: float = 0.0
+
+
+class Freshness:
+    """Collects the ages of records at the moment they became readable."""
+
+    def __init__(self) -> None:
+        self._ages_ms = np.empty(0)
+
+    def observe(self, batches: Iterable[RecordBatch], now_ms: float) -> None:
+        """These records are readable now; those without a timestamp are left out."""
+        times_ms = [batch.timestamps_ms[batch.timestamps_ms >= 0] for batch in batches]
+        ages_ms = [now_ms - times for times in times_ms]
+        self._ages_ms = np.concatenate([self._ages_ms, *ages_ms])[-NUM_SAMPLES:]
+
+    def percentiles(self) -> Percentiles:
+        """Of the newest records."""
+        if not len(self._ages_ms):
+            return Percentiles()
+        p50_ms, p99_ms = np.percentile(self._ages_ms, [50, 99])
+        return Percentiles(float(p50_ms), float(p99_ms))

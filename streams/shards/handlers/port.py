@@ -1,0 +1,40 @@
+"""The handler as a shard sees it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import pyarrow as pa
+
+from streams.log.ports import Partition
+from streams.offline.tables import Commit
+
+
+class Handler(Protocol):
+    """What a shard does with the decoded records of its partitions.
+
+    Several handlers of a topic see the same tables. Each keeps what it likes per partition and
+    returns it as rows of a schema of its own, which come back after a restart.
+    """
+
+    @property
+    def name(self) -> str:
+        """Names the handler's state in checkpoints: an identifier, for good."""
+
+    def restore(self, partition: Partition, rows: pa.Table | None) -> None:
+        """Take up a partition from the rows its last checkpoint kept (None: from nothing)."""
+
+    def apply(self, partition: Partition, table: pa.Table) -> int:
+        """Take in new records in log order, perhaps none; return how many changed anything."""
+
+    def write(self) -> None:
+        """Make everything applied readable online."""
+
+    def checkpoint(self, partition: Partition, commit: Commit) -> pa.Table | None:
+        """Make what was applied since the last time durable; return the state rows to keep.
+
+        Also called when nothing was applied, because the position moved without it. `commit` says
+        up to which offset that is. After a crash the records since the last checkpoint come again,
+        perhaps fewer or more of them: what was made durable up to an offset holds all that any
+        commit up to an earlier one would. None: there is no state to keep.
+        """
