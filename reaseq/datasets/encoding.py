@@ -5,10 +5,9 @@ from __future__ import annotations
 import codecs
 import gzip
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from io import BufferedReader
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import IO
 
 GZIP = b"\x1f\x8b"
 UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -22,16 +21,16 @@ def is_gzip(path: Path) -> bool:
         return file.read(2) == GZIP
 
 
-def opened(path: Path) -> AbstractContextManager[IO[bytes]]:
+def opened(path: Path) -> gzip.GzipFile | BufferedReader:
     """The bytes of a file, unpacked where it is gzip."""
-    return gzip.open(path, "rb") if is_gzip(path) else path.open("rb")
+    return gzip.GzipFile(path) if is_gzip(path) else path.open("rb")
 
 
 def as_utf8(path: Path, folder: Path) -> tuple[Path, str | None]:
     """The file itself if it is UTF-8, else a copy below `folder` and the encoding it was read in.
 
-    UTF-16 is known by its byte order mark. A file whose bytes beyond ASCII are mostly valid UTF-8 is
-    damaged UTF-8: the damaged characters become "�". Any other is cp1252 (Windows), or latin-1
+    UTF-16 is known by its byte order mark. A file whose bytes beyond ASCII are mostly valid UTF-8
+    is damaged UTF-8: the damaged characters become "�". Any other is cp1252 (Windows), or latin-1
     where it holds bytes that cp1252 does not define.
     """
     encoding = _encoding(path)

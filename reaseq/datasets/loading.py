@@ -1,7 +1,8 @@
 """From the columns of a user's files to a table of events and a table of items in DuckDB.
 
 The tables live in a database file, so memory holds neither the files nor the log:
-`raw` (fields as text) → `checked` (typed, with a reason where a row is not an event) → `log_events`.
+`raw` (fields as text) → `checked` (typed, with a reason where a row is not an event) →
+`log_events`.
 """
 
 from __future__ import annotations

@@ -77,7 +77,8 @@ def _line_ids(invoices: pa.ChunkedArray, stock_codes: pa.ChunkedArray) -> pa.Arr
     """
     seen: Counter[str] = Counter()
     ids = []
-    for name in pc.binary_join_element_wise(invoices, stock_codes, "/").to_pylist():
+    parts = (pc.cast(column, pa.string()) for column in (invoices, stock_codes))
+    for name in pc.binary_join_element_wise(*parts, "/").to_pylist():
         ids.append(f"{name}#{seen[name]}")
         seen[name] += 1
     return pa.array(ids, pa.string())

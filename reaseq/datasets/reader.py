@@ -87,7 +87,8 @@ def _unused_descriptions(
     source: Source, taken: Mapping[str, str], items: Sequence[str]
 ) -> tuple[str, ...]:
     """Columns that could describe items but may as well be a review's, so were not taken."""
-    unused = [name for name in DESCRIPTIONS if name in source.columns and name not in taken]
+    used = {*taken, *taken.values()}
+    unused = [name for name in DESCRIPTIONS if name in source.columns and name not in used]
     if items or not unused:
         return ()
     flags = ",".join(f"{name}={name}" for name in unused)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
+from duckdb.sqltypes import DuckDBPyType
 
 from reaseq.datasets.archive import unpacked
 from reaseq.datasets.csv_layout import CsvLayout, csv_layout
@@ -124,14 +125,18 @@ def _json(con: duckdb.DuckDBPyConnection, path: Path, head: str, source: Path) -
     return f"{reader}, columns={{{columns}}})"
 
 
-def _as_text(kind: duckdb.sqltypes.DuckDBPyType) -> str:
+def _as_text(kind: DuckDBPyType) -> str:
     """The type with VARCHAR for every leaf."""
+    if kind.id not in ("list", "struct"):
+        return "VARCHAR"
+    children = [(name, _as_text(child)) for name, child in _children(kind)]
     if kind.id == "list":
-        return f"{_as_text(kind.children[0][1])}[]"
-    if kind.id == "struct":
-        fields = (f"{identifier(name)} {_as_text(child)}" for name, child in kind.children)
-        return f"STRUCT({', '.join(fields)})"
-    return "VARCHAR"
+        return f"{children[0][1]}[]"
+    return f"STRUCT({', '.join(f'{identifier(name)} {text}' for name, text in children)})"
+
+
+def _children(kind: DuckDBPyType) -> list[tuple[str, DuckDBPyType]]:
+    return [(name, child) for name, child in kind.children if isinstance(child, DuckDBPyType)]
 
 
 def _packed(path: Path) -> str:

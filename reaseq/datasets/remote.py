@@ -54,7 +54,7 @@ def _file_system(address: str) -> tuple[Any, str]:
     """The fsspec file system of an address, and its path in it."""
     scheme = address.partition("://")[0]
     try:
-        from fsspec.core import url_to_fs
+        from fsspec.core import url_to_fs  # type: ignore[import-untyped]
 
         system, path = url_to_fs(address)
     except (ImportError, ValueError) as error:

@@ -85,9 +85,7 @@ class Source:
             message = f"{self.option} {field}={sql}: {first_line_of(error)}"
             raise FileError(f"{message} ({TEXT_HINT})") from None
         if kind.id in ("list", "struct", "map", "array"):
-            raise FileError(
-                f"{field} is {kind}: name a single value in it, or unnest it with --sql"
-            )
+            raise FileError(f"{field} is {kind}: name a value in it, or unnest it with --sql")
         return str(kind)
 
     def _without(self, wanted: str, field: str) -> str:

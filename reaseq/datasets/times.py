@@ -33,10 +33,10 @@ _FACTORS: dict[TimeUnit, str] = {"s": "* 1000", "ms": "* 1", "us": "/ 1000", "ns
 def time_ms_sql(text: str, unit: TimeUnit | None, time_format: str | None) -> str:
     """SQL of a text column as milliseconds since 1970 UTC; NULL where it is no time.
 
-    The connection must know `TIME_MACRO`. With a format: by strptime. Else ISO 8601 (UTC where it names no zone; " UTC", " GMT", "Z",
-    "+0100", "+00" are understood), and numbers in `unit`, which without one is told by their size:
-    seconds, milliseconds, microseconds or nanoseconds since 1970, or a day as yyyymmdd. Times
-    before 1970 and from 2100 on are NULL.
+    The connection must know `TIME_MACRO`. With a format: by strptime. Else ISO 8601 (UTC where it
+    names no zone; " UTC", " GMT", "Z", "+0100", "+00" are understood), and numbers in `unit`. One
+    without a unit is told by its size: seconds, milliseconds, microseconds or nanoseconds since
+    1970, or a day as yyyymmdd. Times before 1970 and from 2100 on are NULL.
     """
     text = f"trim({text})"
     if time_format:
