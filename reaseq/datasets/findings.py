@@ -18,8 +18,8 @@ MAX_EXAMPLE = 200
 def left_out_rows(con: duckdb.DuckDBPyConnection) -> tuple[LeftOut, ...]:
     """Rows of `checked` that are not events, most frequent reason first."""
     rows = con.execute(
-        """SELECT reason, count(*) AS n, arg_min(concat_ws(', ', 'user_id=' || user_id,
-        'item_id=' || item_id, 'event_time=' || event_time, 'event_type=' || source_type,
+        """SELECT reason, count(*) AS n, arg_min(concat_ws(', ', 'user_id=' || left(user_id, 60),
+        'item_id=' || left(item_id, 60), 'event_time=' || event_time, 'event_type=' || source_type,
         'event_id=' || event_id), place)
         FROM checked WHERE reason IS NOT NULL GROUP BY reason ORDER BY n DESC, reason"""
     ).fetchall()

@@ -1,6 +1,6 @@
 """From the columns of a user's files to a table of events and a table of items in DuckDB.
 
-The tables live in a database file, so memory holds neither the files nor the log:
+The tables spill to disk beyond the memory limit, so the log need not fit in memory:
 `raw` (fields as text) → `checked` (typed, with a reason where a row is not an event) →
 `log_events`.
 """

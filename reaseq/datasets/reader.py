@@ -25,18 +25,18 @@ from reaseq.datasets.values import NUMBER_MACROS
 def open_log(
     events: Sequence[str], items: Sequence[str] = (), options: ReadOptions | None = None
 ) -> Iterator[StoredLog]:
-    """Read files of events, and of items, into a temporary database that lives until the end.
+    """Read files of events, and of items, into a database that lives until the end.
 
     `events` and `items` are paths, globs, zip members or addresses
-    (`reaseq.datasets.remote.local_paths`). Disk holds about the size of the log twice; memory stays
-    within `options.memory_limit`. Raises FileError, saying what to do, when a file, a column or a
+    (`reaseq.datasets.remote.local_paths`). What exceeds
+    `options.memory_limit` is kept in the temporary directory until the end. Raises FileError, saying what to do, when a file, a column or a
     time cannot be understood; rows that are no events are left out and counted.
     """
     options = options or ReadOptions()
     with TemporaryDirectory(prefix="reaseq-log-") as name:
         folder = Path(name)
         con = duckdb.connect(
-            folder / "log.duckdb",
+            ":memory:",
             config={"memory_limit": options.memory_limit, "temp_directory": str(folder / "spill")},
         )
         try:

@@ -1,4 +1,4 @@
-"""A log in a temporary database: looked at, reported on, and handed over a batch at a time."""
+"""A log in a DuckDB database: looked at, reported on, and handed over a batch at a time."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from reaseq.events import MAX_EVENT_TIME_MS
 
 YEAR_MS = 365 * 24 * 3600 * 1000
 
-NUMBER = r"[+-]?\d+(\.\d*)?([eE][+-]?\d+)?"
+NUMBER = r"\+?\d+(\.\d*)?([eE][+-]?\d+)?"
 DAY = r"(19[7-9]\d|20\d\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"
 """Eight digits that are a day between 1970 and 2100."""
 ISO = (
@@ -24,10 +24,9 @@ HALF_DAYS = r"\d{4}-\d{1,2}-\d{1,2} \d{1,2}:\d{2}:\d{2} ?[AaPp][Mm]"
 DAY_OR_MONTH_FIRST = r"\d{1,2}([./-])\d{1,2}[./-]\d{2,4}([ T].*)?"
 
 TIME_MACRO = f"""
-CREATE MACRO usable_time(ms) AS CASE WHEN ms >= 0 AND ms < {MAX_EVENT_TIME_MS} THEN ms END;
+CREATE MACRO usable_time(ms) AS CASE
+    WHEN ms >= 0 AND ms < {MAX_EVENT_TIME_MS} THEN CAST(ms AS BIGINT) END;
 """
-
-_FACTORS: dict[TimeUnit, str] = {"s": "* 1000", "ms": "* 1", "us": "/ 1000", "ns": "/ 1000000"}
 
 
 def time_ms_sql(text: str, unit: TimeUnit | None, time_format: str | None) -> str:
@@ -40,7 +39,7 @@ def time_ms_sql(text: str, unit: TimeUnit | None, time_format: str | None) -> st
     """
     text = f"trim({text})"
     if time_format:
-        ms = f"epoch_ms(try_strptime({text}, {literal(time_format)}))"
+        ms = f"epoch_us(try_strptime({text}, {literal(time_format)})) // 1000"
     else:
         ms = (
             f"CASE WHEN regexp_full_match({text}, '{NUMBER}') THEN {_number_ms(text, unit)} "
@@ -52,22 +51,22 @@ def time_ms_sql(text: str, unit: TimeUnit | None, time_format: str | None) -> st
 
 
 def _number_ms(text: str, unit: TimeUnit | None) -> str:
-    number = f"CAST({text} AS DOUBLE)"
+    """Fractions of a millisecond are cut. Decimals, because a float cannot hold nanoseconds."""
+    number = f"TRY_CAST({text} AS DECIMAL(28, 6))"
+    in_ms: dict[TimeUnit, str] = {
+        "s": f"CAST(floor({number} * 1000) AS HUGEINT)",
+        "ms": f"CAST(floor({number}) AS HUGEINT)",
+        "us": f"CAST(floor({number}) AS HUGEINT) // 1000",
+        "ns": f"CAST(floor({number}) AS HUGEINT) // 1000000",
+    }
     if unit:
-        return _whole(f"{number} {_FACTORS[unit]}", unit)
+        return in_ms[unit]
     return (
         f"CASE WHEN regexp_full_match({text}, '{DAY}') "
         f"THEN epoch_ms(try_strptime({text}, '%Y%m%d')) "
-        f"WHEN {number} < 1e11 THEN {_whole(f'{number} * 1000', 's')} "
-        f"WHEN {number} < 1e14 THEN {_whole(number, 'ms')} "
-        f"WHEN {number} < 1e17 THEN {_whole(f'{number} / 1000', 'us')} "
-        f"ELSE {_whole(f'{number} / 1000000', 'ns')} END"
+        f"WHEN {number} < {10**11} THEN {in_ms['s']} WHEN {number} < {10**14} THEN {in_ms['ms']} "
+        f"WHEN {number} < {10**17} THEN {in_ms['us']} ELSE {in_ms['ns']} END"
     )
-
-
-def _whole(ms: str, unit: TimeUnit) -> str:
-    """Fractions of seconds are rounded (they are binary), finer units cut."""
-    return f"TRY_CAST({'round' if unit == 's' else 'floor'}({ms}) AS BIGINT)"
 
 
 def _iso_ms(text: str) -> str:
@@ -75,7 +74,7 @@ def _iso_ms(text: str) -> str:
     joined = rf"regexp_replace({zoned}, ' ([+-]\d\d(:?\d\d)?)$', '\1')"
     return (
         f"CASE WHEN regexp_full_match({joined}, '{ISO}') "
-        f"THEN epoch_ms(TRY_CAST({joined} AS TIMESTAMPTZ)) END"
+        f"THEN epoch_us(TRY_CAST({joined} AS TIMESTAMPTZ)) // 1000 END"
     )
 
 
