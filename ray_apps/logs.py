@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -93,12 +95,20 @@ def show_preview(preview: Preview, console: Console) -> None:
         if pairs:
             console.print(f"[bold]{title}[/bold]  {escape(pairs)}")
     table = Table(title=f"first of {preview.num_events:,} events", title_justify="left")
-    for number, example in enumerate(preview.examples):
-        if number == 0:
-            for name in example:
-                table.add_column(name)
-        table.add_row(*(escape(str(value)) for value in example.values()))
+    for name in ("user", "item", "type", "time", "value", "id"):
+        table.add_column(name, overflow="fold")
+    for example in preview.examples:
+        table.add_row(*(escape(text) for text in _shown(example)))
     console.print(table)
+
+
+def _shown(event: Mapping[str, Any]) -> list[str]:
+    """The cells of one event, its time as people read it."""
+    moment = datetime.fromtimestamp(event["event_time_ms"] / 1000, UTC)
+    time = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    value = "–" if event["value"] is None else f"{event['value']:g}"
+    kind, identity = event["event_type"], event["event_id"]
+    return [event["user_id"], event["item_id"], kind, time, value, identity]
 
 
 def show_report(report: Report, console: Console) -> None:

@@ -28,9 +28,9 @@ def open_log(
     """Read files of events, and of items, into a database that lives until the end.
 
     `events` and `items` are paths, globs, zip members or addresses
-    (`reaseq.datasets.remote.local_paths`). What exceeds
-    `options.memory_limit` is kept in the temporary directory until the end. Raises FileError, saying what to do, when a file, a column or a
-    time cannot be understood; rows that are no events are left out and counted.
+    (`reaseq.datasets.remote.local_paths`). What exceeds `options.memory_limit` is kept in a
+    temporary directory until the end. Raises FileError, saying what to do, when a file, a column or
+    a time cannot be understood; rows that are not events are left out and counted.
     """
     options = options or ReadOptions()
     with TemporaryDirectory(prefix="reaseq-log-") as name:
