@@ -47,20 +47,54 @@ ConfigOption = Annotated[
     typer.Option("--config", "-c", help="TOML file with settings; see `reaseq settings`."),
 ]
 EventsOption = Annotated[
-    Path | None,
-    typer.Option("--events", help="CSV or Parquet file; the bundled Online Retail if left out."),
-]
-MapOption = Annotated[
-    str,
+    list[str] | None,
     typer.Option(
-        "--map",
-        help="Which column is what, e.g. user_id=customer,item_id=sku,event_time=ts. Fields: "
-        "user_id, item_id, event_time; and event_id, event_type, value, title, price if there are.",
+        "--events",
+        help="CSV, JSON or Parquet, gzip or zip, a glob or s3://…; may be repeated. "
+        "The bundled Online Retail if left out. See docs/your-data.md.",
     ),
 ]
+ItemsOption = Annotated[
+    list[str] | None,
+    typer.Option("--items", help="File of items with their titles, prices, descriptions."),
+]
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        help="Which column, or SQL, is what: user_id=customer,item_id=sku,event_time=ts. Fields: "
+        "user_id, item_id, event_time; if there are: event_id, event_type, value, title, price, "
+        "description. May be repeated.",
+    ),
+]
+MapItemsOption = Annotated[
+    list[str] | None,
+    typer.Option("--map-items", help="The same for --items: item_id, title, price, description."),
+]
 TypesOption = Annotated[
-    str,
-    typer.Option("--types", help="Names of event types in the file, e.g. buy=purchase,look=view."),
+    list[str] | None,
+    typer.Option(
+        "--types", help="Names of event types in the file: buy=purchase,search= (left out)."
+    ),
+]
+WhereOption = Annotated[
+    str | None, typer.Option("--where", help="Only rows for which this SQL holds.")
+]
+SqlOption = Annotated[
+    str | None,
+    typer.Option("--sql", help="A query that makes the rows; the files are its table `events`."),
+]
+ColumnsOption = Annotated[
+    str, typer.Option("--columns", help="Names of all columns of a file without a header.")
+]
+SeparatorOption = Annotated[
+    str | None, typer.Option("--separator", help="Between columns, if not recognised.")
+]
+TimeUnitOption = Annotated[
+    str | None, typer.Option("--time-unit", help="Of times that are numbers: s, ms, us or ns.")
+]
+TimeFormatOption = Annotated[
+    str | None, typer.Option("--time-format", help="Of the times, e.g. '%d.%m.%Y %H:%M'.")
 ]
 
 
@@ -74,8 +108,16 @@ def main() -> None:
 @app.command()
 def demo(
     events: EventsOption = None,
-    mapping: MapOption = "",
-    types: TypesOption = "",
+    items: ItemsOption = None,
+    mapping: MapOption = None,
+    map_items: MapItemsOption = None,
+    types: TypesOption = None,
+    where: WhereOption = None,
+    sql: SqlOption = None,
+    columns: ColumnsOption = "",
+    separator: SeparatorOption = None,
+    time_unit: TimeUnitOption = None,
+    time_format: TimeFormatOption = None,
     users: Annotated[
         int | None, typer.Option(min=1, help="Only the N busiest users, for a shorter demo.")
     ] = None,
@@ -89,9 +131,23 @@ def demo(
     About a quarter of an hour on two cores.
     """
     with settings_for(config) as settings:
+        from ray_apps.cli.data_sources import FileFlags
         from ray_apps.cli.demo_command import demo_command
 
-        demo_command(settings, events, mapping, types, users, keep, console)
+        flags = FileFlags(
+            events=events,
+            items=items,
+            mapping=mapping,
+            map_items=map_items,
+            types=types,
+            where=where,
+            sql=sql,
+            columns=columns,
+            separator=separator,
+            time_unit=time_unit,
+            time_format=time_format,
+        )
+        demo_command(settings, flags, users, keep, console)
 
 
 @app.command()
@@ -127,8 +183,16 @@ def status(
 @app.command()
 def replay(
     events: EventsOption = None,
-    mapping: MapOption = "",
-    types: TypesOption = "",
+    items: ItemsOption = None,
+    mapping: MapOption = None,
+    map_items: MapItemsOption = None,
+    types: TypesOption = None,
+    where: WhereOption = None,
+    sql: SqlOption = None,
+    columns: ColumnsOption = "",
+    separator: SeparatorOption = None,
+    time_unit: TimeUnitOption = None,
+    time_format: TimeFormatOption = None,
     users: Annotated[int | None, typer.Option(min=1, help="Only the N busiest users.")] = None,
     start: Annotated[str | None, typer.Option(help="Only events from this ISO date on.")] = None,
     end: Annotated[str | None, typer.Option(help="Only events before this ISO date.")] = None,
@@ -136,9 +200,23 @@ def replay(
 ) -> None:
     """Send a log's items and events through Kafka into the running system."""
     with settings_for(config) as settings:
+        from ray_apps.cli.data_sources import FileFlags
         from ray_apps.cli.system_commands import replay_command
 
-        replay_command(settings, console, events, mapping, types, users, start, end)
+        flags = FileFlags(
+            events=events,
+            items=items,
+            mapping=mapping,
+            map_items=map_items,
+            types=types,
+            where=where,
+            sql=sql,
+            columns=columns,
+            separator=separator,
+            time_unit=time_unit,
+            time_format=time_format,
+        )
+        replay_command(settings, console, flags, users, start, end)
 
 
 @app.command()

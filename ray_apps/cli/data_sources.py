@@ -1,32 +1,122 @@
-"""The log a command works on: the bundled data set, or the user's own file."""
+"""The log a command works on: the bundled data set, or the user's own files."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any
 
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from reaseq.datasets.errors import FileError
 from reaseq.datasets.event_log import EventLog
+from reaseq.datasets.mapping import ITEM_FIELDS, parse_columns, parse_mapping, parse_types
 from reaseq.datasets.online_retail import read_online_retail
-from reaseq.datasets.tabular import parse_mapping, read_log
+from reaseq.datasets.options import TIME_UNITS, ReadOptions
+from reaseq.datasets.reader import open_log
+from reaseq.datasets.report import Preview, Report
+from reaseq.datasets.stored_log import StoredLog
 
 
-def read_source(file: Path | None, mapping: str, types: str, num_users: int | None) -> EventLog:
-    """Read the bundled data set, or `file` as `--map` and `--types` say.
+@dataclass(frozen=True)
+class FileFlags:
+    """The flags that name and describe a user's files, as they were typed."""
 
-    Raises ValueError with what to do when the file does not fit.
+    events: Sequence[str] | None = None
+    items: Sequence[str] | None = None
+    mapping: Sequence[str] | None = None
+    map_items: Sequence[str] | None = None
+    types: Sequence[str] | None = None
+    where: str | None = None
+    sql: str | None = None
+    columns: str = ""
+    separator: str | None = None
+    time_unit: str | None = None
+    time_format: str | None = None
+
+    @property
+    def is_bundled(self) -> bool:
+        """Whether the bundled data set is meant. Raises FileError for flags without a file."""
+        if self.events or self.sql:
+            return False
+        if any(getattr(self, field.name) for field in fields(self)):
+            raise FileError("--map, --types and their like describe a file: name it with --events")
+        return True
+
+    def options(self) -> ReadOptions:
+        """The flags, understood. Raises FileError."""
+        unit = next((unit for unit in TIME_UNITS if unit == self.time_unit), None)
+        if self.time_unit and unit is None:
+            raise FileError(f"--time-unit {self.time_unit}: choose among {', '.join(TIME_UNITS)}")
+        return ReadOptions(
+            mapping=parse_mapping(self.mapping or ()),
+            item_mapping=parse_mapping(self.map_items or (), ITEM_FIELDS, "--map-items"),
+            types=parse_types(self.types or ()),
+            where=self.where,
+            sql=self.sql,
+            time_unit=unit,
+            time_format=self.time_format,
+            columns=parse_columns(self.columns),
+            separator=self.separator and self.separator.replace("\\t", "\t"),
+        )
+
+
+@contextmanager
+def open_source(flags: FileFlags) -> Iterator[EventLog | StoredLog]:
+    """Open the bundled data set or the files of the flags; they are never held in memory.
+
+    Raises FileError with what to do when a file does not fit or holds no event.
     """
-    if file is None:
-        if mapping or types:
-            raise ValueError("--map and --types describe a file: name it with --events")
-        log = read_online_retail()
-    else:
-        log = read_log(file, parse_mapping(mapping), _pairs(types))
-    if not log.events.num_rows:
-        raise ValueError(f"there is no usable event in {file}: {dict(log.left_out)}")
+    if flags.is_bundled:
+        yield read_online_retail()
+        return
+    with open_log(flags.events or (), flags.items or (), flags.options()) as log:
+        if not log.num_events:
+            reasons = ", ".join(f"{one.count:,} {one.reason}" for one in log.report().left_out)
+            raise FileError(f"there is no usable event in the files: {reasons or 'no row'}")
+        yield log
+
+
+def read_source(flags: FileFlags, num_users: int | None) -> EventLog:
+    """The same, in memory. Raises FileError."""
+    with open_source(flags) as source:
+        log = source.read() if isinstance(source, StoredLog) else source
     return log.of_users(num_users) if num_users else log
 
 
-def _pairs(text: str) -> dict[str, str]:
-    pairs = [part.split("=", 1) for part in text.split(",") if part]
-    if any(len(pair) != 2 for pair in pairs):
-        raise ValueError(f"--types {text}: write SOURCE=TYPE,SOURCE=TYPE")
-    return {source.strip(): target.strip() for source, target in pairs}
+def show_preview(preview: Preview, console: Console) -> None:
+    """Print what was taken for what, with examples."""
+    for title, taken in (("events", preview.taken), ("items", preview.taken_for_items)):
+        pairs = ", ".join(f"{field} ← {source}" for field, source in taken.items())
+        if pairs:
+            console.print(f"[bold]{title}[/bold]  {escape(pairs)}")
+    table = Table(title=f"first of {preview.num_events:,} events", title_justify="left")
+    for name in ("user", "item", "type", "time", "value", "id"):
+        table.add_column(name, overflow="fold")
+    for example in preview.examples:
+        table.add_row(*(escape(text) for text in _shown(example)))
+    console.print(table)
+
+
+def _shown(event: Mapping[str, Any]) -> list[str]:
+    """The cells of one event, its time as people read it."""
+    moment = datetime.fromtimestamp(event["event_time_ms"] / 1000, UTC)
+    time = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    value = "–" if event["value"] is None else f"{event['value']:g}"
+    kind, identity = event["event_type"], event["event_id"]
+    return [event["user_id"], event["item_id"], kind, time, value, identity]
+
+
+def show_report(report: Report, console: Console) -> None:
+    """Print what was left out, each reason with an example, and what looks odd."""
+    for label, found in (("left out", report.left_out), ("unreadable", report.without_value)):
+        for one in found:
+            example = f", for example {one.example}" if one.example else ""
+            text = escape(f"{one.count:,} rows: {one.reason}{example}")
+            console.print(f"[yellow]{label}[/yellow] {text}")
+    for note in report.notes:
+        console.print(f"[yellow]note[/yellow] {escape(note)}")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from rich.console import Console
 
-from ray_apps.cli.data_sources import read_source
+from ray_apps.cli.data_sources import FileFlags, read_source
 from ray_apps.demo.run import run_demo
 from ray_apps.runtime.run_file import find_running
 from ray_apps.settings import Settings
@@ -21,9 +19,7 @@ HISTORY_SHARE = 0.8
 
 def demo_command(
     settings: Settings,
-    file: Path | None,
-    mapping: str,
-    types: str,
+    flags: FileFlags,
     num_users: int | None,
     keep: bool,
     console: Console,
@@ -35,8 +31,8 @@ def demo_command(
     if found and found[0].root == home:
         raise NotReadyError("a demo still runs here (--keep): end it with `reaseq down`")
     with console.status("reading the log"):
-        log = read_source(file, mapping, types, num_users)
-    split_ms = SPLIT_MS if file is None else _split_ms(log)
+        log = read_source(flags, num_users)
+    split_ms = SPLIT_MS if flags.is_bundled else _split_ms(log)
     serve = settings.serve.model_copy(update={"port": settings.serve.port if keep else 0})
     settings = settings.at_home(home).model_copy(update={"serve": serve})
     run_demo(settings, log, split_ms, console, keep)

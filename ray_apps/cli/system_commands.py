@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 
 import httpx
 import msgspec
+import pyarrow as pa
 import typer
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from ray_apps.cli.data_sources import read_source
+from ray_apps.cli.data_sources import FileFlags, open_source, show_preview, show_report
 from ray_apps.cli.status import read_status
 from ray_apps.cli.tables import status_tables
 from ray_apps.runtime.home import Home
@@ -33,7 +33,7 @@ from ray_apps.system import (
     wait_for_interrupt,
 )
 from ray_apps.text_generation.choose import prepare
-from reaseq.datasets.event_log import EventLog
+from reaseq.datasets.stored_log import StoredLog
 from reaseq.errors import NotReadyError, UnavailableError
 from streams.log.codec import event_codec, item_codec
 from streams.log.kafka import KafkaLog
@@ -41,8 +41,6 @@ from streams.log.replay import replay
 from streams.settings import KafkaSettings
 
 DOWN_TIMEOUT_S = 60.0
-
-REPLAY_CHUNK = 5000
 
 
 def up_command(settings: Settings, console: Console) -> None:
@@ -117,26 +115,42 @@ def status_command(settings: Settings, console: Console, as_json: bool) -> None:
 def replay_command(
     settings: Settings,
     console: Console,
-    file: Path | None,
-    mapping: str,
-    types: str,
+    flags: FileFlags,
     users: int | None,
     start: str | None,
     end: str | None,
 ) -> None:
-    """Send a log through Kafka."""
-    log = read_source(file, mapping, types, users)
-    log = log._replace(events=log.between(_as_ms(start), _as_ms(end)))
+    """Send a log through Kafka: what was taken for what, the records, then what was left out."""
+    start_ms, end_ms = _as_ms(start), _as_ms(end)
+    with open_source(flags) as log:
+        if isinstance(log, StoredLog):
+            show_preview(log.preview(), console)
+        _send(settings, console, log.item_batches(), log.batches(start_ms, end_ms, users))
+        if isinstance(log, StoredLog):
+            show_report(log.report(), console)
+            return
+    for reason, num in log.left_out.items():
+        if num:
+            console.print(f"[yellow]left out[/yellow] {num:,} rows: {reason}")
+
+
+def _send(
+    settings: Settings, console: Console, items: Iterable[pa.Table], events: Iterable[pa.Table]
+) -> None:
+    """Send all items, then the events by time, and say how many."""
     writer = KafkaLog(_kafka_of(settings)).writer()
     max_bytes = settings.kafka.max_event_bytes
-    replay(log.items, "item_id", settings.topics.items, item_codec(max_bytes), writer)
-    codec = event_codec(max_bytes)
+    topics, num_items, num_events = settings.topics, 0, 0
+    for batch in items:
+        num_items += replay(batch, "item_id", topics.items, item_codec(max_bytes), writer)
     started = time.monotonic()
-    for place in track(range(0, log.events.num_rows, REPLAY_CHUNK), "events", console=console):
-        chunk = log.events.slice(place, REPLAY_CHUNK)
-        replay(chunk, "user_id", settings.topics.events, codec, writer)
+    with console.status("sending events") as spinner:
+        for batch in events:
+            num_events += replay(batch, "user_id", topics.events, event_codec(max_bytes), writer)
+            spinner.update(f"sent {num_events:,} events")
     writer.close()
-    _report_replay(log, time.monotonic() - started, console)
+    rate = num_events / max(time.monotonic() - started, 1e-9)
+    console.print(f"sent {num_items:,} items and {num_events:,} events ({rate:,.0f}/s)")
 
 
 def recommend_command(settings: Settings, console: Console, user: str, scene: str, k: int) -> None:
@@ -189,13 +203,3 @@ def _as_ms(text: str | None) -> int | None:
         return None
     moment = datetime.fromisoformat(text)
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
-
-
-def _report_replay(log: EventLog, took_s: float, console: Console) -> None:
-    rate = log.events.num_rows / max(took_s, 1e-9)
-    console.print(
-        f"sent {log.items.num_rows:,} items and {log.events.num_rows:,} events ({rate:,.0f}/s)"
-    )
-    for reason, num in log.left_out.items():
-        if num:
-            console.print(f"[yellow]left out[/yellow] {num:,} rows: {reason}")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from reaseq.schemas import ITEM_SCHEMA
+
+BATCH_ROWS = 50_000
 
 
 class EventLog(NamedTuple):
@@ -30,6 +32,18 @@ class EventLog(NamedTuple):
         if end_ms is not None:
             keep = pc.and_(keep, pc.less(times, end_ms))
         return self.events.filter(keep)
+
+    def batches(
+        self, start_ms: int | None = None, end_ms: int | None = None, num_users: int | None = None
+    ) -> Iterator[pa.Table]:
+        """What `between` gives, a batch at a time; `num_users`: of the busiest users only."""
+        log = self if num_users is None else self.of_users(num_users)
+        for batch in log.between(start_ms, end_ms).to_batches(max_chunksize=BATCH_ROWS):
+            yield pa.Table.from_batches([batch])
+
+    def item_batches(self) -> Iterator[pa.Table]:
+        """The items, as one batch."""
+        yield self.items
 
     def of_users(self, num_users: int) -> EventLog:
         """This log with the events of its `num_users` busiest users only."""

@@ -6,13 +6,13 @@ D. Chen (2015), UCI Machine Learning Repository, doi 10.24432/C5BW33, CC BY 4.0;
 
 from __future__ import annotations
 
+from collections import Counter
 from importlib.resources import as_file, files
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from reaseq.datasets.columns import content_ids, times_in_ms
 from reaseq.datasets.event_log import EventLog, items_of
 from reaseq.events import EventType
 from reaseq.schemas import EVENT_SCHEMA
@@ -31,7 +31,7 @@ def read_online_retail() -> EventLog:
     """
     with as_file(files("reaseq.datasets") / "online_retail.parquet") as file:
         lines = pq.read_table(file)
-    lines = lines.append_column("event_time_ms", times_in_ms(lines["InvoiceDate"]))
+    lines = lines.append_column("event_time_ms", _times_ms(lines["InvoiceDate"]))
     lines = lines.sort_by([("event_time_ms", "ascending")])
     items = items_of(lines["StockCode"], _titles(lines), lines["UnitPrice"], lines["event_time_ms"])
     known = lines.filter(pc.is_valid(lines["CustomerID"]))
@@ -58,8 +58,27 @@ def _events(lines: pa.Table) -> pa.Table:
             "item_id": lines["StockCode"],
             "event_type": pc.if_else(cancelled, EventType.RETURN.value, EventType.PURCHASE.value),
             "event_time_ms": lines["event_time_ms"],
-            "event_id": content_ids(lines["InvoiceNo"], lines["StockCode"]),
+            "event_id": _line_ids(lines["InvoiceNo"], lines["StockCode"]),
             "value": pc.multiply(pc.cast(lines["Quantity"], pa.float64()), lines["UnitPrice"]),
         }
     )
     return table.select(EVENT_SCHEMA.names).cast(EVENT_SCHEMA)
+
+
+def _times_ms(dates: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Timestamps without a zone, taken as UTC, in milliseconds since 1970."""
+    return pc.cast(pc.cast(dates, pa.timestamp("ms")), pa.int64())
+
+
+def _line_ids(invoices: pa.ChunkedArray, stock_codes: pa.ChunkedArray) -> pa.Array:
+    """Ids "invoice/code#n", numbered from 0 where an invoice names a code more than once.
+
+    Neither holds a "/".
+    """
+    seen: Counter[str] = Counter()
+    ids = []
+    parts = (pc.cast(column, pa.string()) for column in (invoices, stock_codes))
+    for name in pc.binary_join_element_wise(*parts, "/").to_pylist():
+        ids.append(f"{name}#{seen[name]}")
+        seen[name] += 1
+    return pa.array(ids, pa.string())
