@@ -3,53 +3,62 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
+from typing import NamedTuple
 
-import psutil
+import ray.train
 import torch
 
-from ray_apps.training.distributed import fit_distributed
+from ray_apps.training.distributed import OnEpochState, Place, fit_distributed
 from ray_apps.training.fit import RankerInputs, fit_ranker
-from reaseq.ranker.fit import EpochReport, order_trends
+from reaseq.ranker.fit import EpochReport, FitState, order_trends
 from reaseq.ranker.settings import RankerSettings
 from reaseq.settings import TrainSettings
-from tests.integration.shop import kill
 from tests.small_world import ITEMS, TEXT, pairs_world
 
-SETTINGS = RankerSettings(dimension=16, head_dimension=8, num_epochs=5, batch_size=8)
+SETTINGS = RankerSettings(dimension=16, head_dimension=8, num_epochs=4, batch_size=8)
 
-NUM_ROWS = 1000
-"""An epoch takes about a second, so that a checkpoint is long complete when the next one is."""
+
+class Mortal(NamedTuple):
+    """What a fit starts from, and a file that says that a worker has died of it."""
+
+    inputs: RankerInputs
+    obituary: Path
+
+
+def fit_with_a_death(
+    mortal: Mortal, place: Place, resume: FitState | None, on_epoch: OnEpochState
+) -> object:
+    """The ranker's fit, whose last worker dies once, with one checkpoint on file and no second."""
+
+    def report(epoch: EpochReport, state: FitState) -> None:
+        if epoch.epoch == 1 and place.rank == place.num_workers - 1:
+            if not mortal.obituary.exists():
+                # Ray Train has the first checkpoint, and gets no second one without this worker.
+                (first,) = ray.train.get_all_reported_checkpoints()
+                mortal.obituary.write_text(str(first.checkpoint.path))
+                os.kill(os.getpid(), signal.SIGKILL)
+        on_epoch(epoch, state)
+
+    return fit_ranker(mortal.inputs, place, resume, report)
 
 
 def test_a_killed_worker_resumes_from_the_checkpoint(ray_session: None, tmp_path: Path) -> None:
     """Training goes on, not anew, and ends with the weights of a training in peace."""
-    killed: list[int] = []
-    epochs: list[int] = []
-
-    def kill_one(report: EpochReport) -> None:
-        epochs.append(report.epoch)
-        # Two epochs after the first: Ray Train has taken note of its checkpoint by then.
-        if report.epoch == 2 and not killed:
-            worker = training_workers()[-1]
-            kill(worker)
-            killed.append(worker.pid)
-
-    rows = pairs_world(NUM_ROWS)
+    rows = pairs_world(200)
     inputs = RankerInputs(
         SETTINGS, rows, ITEMS.item_ids, TEXT, order_trends(rows, ITEMS, SETTINGS)[0], seed=0
     )
+    mortal = Mortal(inputs, tmp_path / "obituary")
+    epochs: list[int] = []
     two = TrainSettings(num_workers=2)
-    disturbed = fit_distributed(two, fit_ranker, inputs, tmp_path / "killed", kill_one)
-    assert killed
+    disturbed = fit_distributed(
+        two, fit_with_a_death, mortal, tmp_path / "killed", lambda done: epochs.append(done.epoch)
+    )
+    assert mortal.obituary.exists()
     assert epochs.count(0) == 1
-    assert epochs[-1] == 4
+    assert epochs[-1] == 3
     peaceful = fit_distributed(two, fit_ranker, inputs, tmp_path / "peace", lambda report: None)
     for name, weights in peaceful["model"].items():
         torch.testing.assert_close(disturbed["model"][name], weights, msg=name)
-
-
-def training_workers() -> list[psutil.Process]:
-    """The processes of Ray Train's workers, found by the title that Ray gives them."""
-    ours = psutil.Process(os.getpid()).children(recursive=True)
-    return [p for p in ours if "RayTrainWorker" in " ".join(p.cmdline())]

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import shutil
 import socket
-import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ray_apps.models import MAX_PROMOTIONS_CHARS, Models, Promotion, in_turn, sqlite_uri
+from tests.processes import on_pipes
+from tests.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[3]
 
@@ -263,7 +266,7 @@ from ray_apps.models import Models
 models = Models(Path(sys.argv[1]))
 print("ready", flush=True)
 sys.stdin.readline()
-for _ in range(5):
+for _ in range(3):
     version = models.reserve()
     models.folder_of(version).mkdir()
     models.complete(version, {})
@@ -274,28 +277,20 @@ for _ in range(5):
 
 def test_two_processes_begin_at_once(tmp_path: Path) -> None:
     """Both make the registry, train and promote: no name is given twice, no promotion lost."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-W", "error::UserWarning", "-c", TRAINER, str(tmp_path / "models")],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    outputs = [process.communicate(timeout=120) for process in processes]
+    program = [sys.executable, "-W", "error::UserWarning", "-c", TRAINER, str(tmp_path / "models")]
+    with ExitStack() as stack:
+        processes = [on_pipes(stack, program, cwd=ROOT, stderr=PIPE) for _ in range(2)]
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        outputs = [process.communicate(timeout=PATIENCE_S) for process in processes]
     assert [error for _, error in outputs] == ["", ""], "MLflow is quiet"
     names = sorted(name for output, _ in outputs for name in output.split())
-    assert names == [f"v{number:04d}" for number in range(1, 11)]
+    assert names == [f"v{number:04d}" for number in range(1, 7)]
     models = Models(tmp_path / "models")
     assert models.versions() == names
     assert sorted(promotion.version for promotion in models.history()) == names
@@ -313,7 +308,8 @@ def test_a_server_that_does_not_answer_is_named(tmp_path: Path) -> None:
             with pytest.raises(ValueError, match=r"registry\.uri") as error:
                 _ = models.champion
             assert "hush" not in str(error.value)
-        assert time.monotonic() - started < 2
+        # MLflow by itself would try again for minutes.
+        assert time.monotonic() - started < 60
 
 
 def test_a_registry_that_cannot_be_is_named(tmp_path: Path) -> None:
