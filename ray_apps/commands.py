@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -88,7 +88,8 @@ def down_command(settings: Settings, console: Console) -> None:
         console.print(f"nothing runs in {settings.home}")
         return
     _, running = found
-    os.kill(running.pid, signal.SIGTERM)
+    with suppress(ProcessLookupError):  # it may just have ended by itself
+        os.kill(running.pid, signal.SIGTERM)
     deadline = time.monotonic() + DOWN_TIMEOUT_S
     with console.status(f"stopping process {running.pid}"):
         while running.alive:
@@ -125,15 +126,14 @@ def replay_command(
     """Send a log through Kafka."""
     log = read_source(file, mapping, types, users)
     log = log._replace(events=log.between(_as_ms(start), _as_ms(end)))
-    writer = KafkaLog(_kafka_of(settings)).writer()
     max_bytes = settings.kafka.max_event_bytes
-    replay(log.items, "item_id", settings.topics.items, item_codec(max_bytes), writer)
     codec = event_codec(max_bytes)
-    started = time.monotonic()
-    for place in track(range(0, log.events.num_rows, REPLAY_CHUNK), "events", console=console):
-        chunk = log.events.slice(place, REPLAY_CHUNK)
-        replay(chunk, "user_id", settings.topics.events, codec, writer)
-    writer.close()
+    with closing(KafkaLog(_kafka_of(settings)).writer()) as writer:
+        replay(log.items, "item_id", settings.topics.items, item_codec(max_bytes), writer)
+        started = time.monotonic()
+        for place in track(range(0, log.events.num_rows, REPLAY_CHUNK), "events", console=console):
+            chunk = log.events.slice(place, REPLAY_CHUNK)
+            replay(chunk, "user_id", settings.topics.events, codec, writer)
     _report_replay(log, time.monotonic() - started, console)
 
 

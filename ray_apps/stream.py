@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import Any
 
 import ray
@@ -73,11 +75,11 @@ class ShardActor:
         (topic,) = batch["topic"]
         (indices,) = batch["partitions"]
         partitions = [Partition(str(topic), int(index)) for index in indices]
-        shard = build_shard(self._settings, partitions)
-        warm_up()
-        shard.restore()
-        ray.get(self._control.started.remote(int(number), os.getpid()))
-        shard.run(_Stop(self._control))
+        with open_shard(self._settings, partitions) as shard:
+            warm_up()
+            shard.restore()
+            ray.get(self._control.started.remote(int(number), os.getpid()))
+            shard.run(_Stop(self._control))
         return {"shard": [int(number)]}
 
 
@@ -96,30 +98,35 @@ class _Stop:
         return bool(ray.get(self._control.should_stop.remote()))
 
 
-def build_shard(settings: Settings, partitions: list[Partition]) -> Shard:
-    """The shard for partitions of one topic, on the real log and stores."""
+@contextmanager
+def open_shard(settings: Settings, partitions: list[Partition]) -> Iterator[Shard]:
+    """The shard for partitions of one topic, on the real log and stores, while inside.
+
+    When a call fails, Ray may make it again in the same process: no connection must stay behind.
+    """
     log = KafkaLog(settings.kafka)
     home = Home(settings.home)
     checkpoints = Checkpoints(home.checkpoints)
     features = Features.open(home.features)
     is_events = partitions[0].topic == settings.topics.events
     max_bytes = settings.kafka.max_event_bytes
-    return Shard(
-        partitions=partitions,
-        reader=log.reader("reaseq"),
-        codec=event_codec(max_bytes) if is_events else item_codec(max_bytes),
-        handler=SequenceHandler(
-            features,
-            EventArchive(home.events),
-            checkpoints,
-            settings.stream.max_sequence_events,
+    with closing(log.reader("reaseq")) as reader, closing(log.writer()) as dead_letters:
+        yield Shard(
+            partitions=partitions,
+            reader=reader,
+            codec=event_codec(max_bytes) if is_events else item_codec(max_bytes),
+            handler=SequenceHandler(
+                features,
+                EventArchive(home.events),
+                checkpoints,
+                settings.stream.max_sequence_events,
+            )
+            if is_events
+            else CatalogueHandler(features),
+            dead_letters=DeadLetters(dead_letters, settings.topics.dead_letters),
+            checkpoints=checkpoints,
+            settings=settings.stream,
         )
-        if is_events
-        else CatalogueHandler(features),
-        dead_letters=DeadLetters(log.writer(), settings.topics.dead_letters),
-        checkpoints=checkpoints,
-        settings=settings.stream,
-    )
 
 
 class StreamJob:

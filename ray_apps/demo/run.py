@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
+import httpx
 import msgspec
 from rich.console import Console
 
@@ -67,20 +68,20 @@ def _examine(story: Story, system: System, choice: Choice) -> Report:
     """Stream, retrain, stream, and put everything that was seen together."""
     chapters = story.chapters
     features = Features.open(story.home.features)
-    writer = system.log.writer()
     champion = rankers(story.settings).champion
     assert champion is not None
     evaluation = story.evaluation(champion)
-    run = PrequentialStream(system.settings, features, writer, evaluation, system.url)
-    try:
+    with (
+        closing(system.log.writer()) as writer,
+        httpx.Client(base_url=system.url, timeout=30) as client,
+    ):
+        run = PrequentialStream(system.settings, features, writer, evaluation, client)
         title = f"Score and stream {chapters.first.num_rows:,} events"
         story.stream("stream_1", title, run, chapters.first)
         story.introduce_new_item(system)
         story.retrain(evaluation)
         title = f"Score and stream {chapters.second.num_rows:,} events"
         story.stream("stream_2", title, run, chapters.second)
-    finally:
-        writer.close()
     num_mismatches, num_users = story.mismatches()
     story.note_knowledge(choice)
     reasons = dead_letter_reasons(system)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import httpx
@@ -232,10 +233,9 @@ class Story:
         return progress
 
     def _send_items(self, base: Foundation, items: pa.Table) -> None:
-        writer = base.log.writer()
         codec = item_codec(self.settings.kafka.max_event_bytes)
-        replay(items, "item_id", self.settings.topics.items, codec, writer)
-        writer.close()
+        with closing(base.log.writer()) as writer:
+            replay(items, "item_id", self.settings.topics.items, codec, writer)
 
     def _likely_buyers(self, item: dict[str, object]) -> list[str]:
         """Users who lately bought what is most like the item, newest first."""

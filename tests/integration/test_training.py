@@ -21,26 +21,35 @@ SETTINGS = RankerSettings(dimension=16, head_dimension=8, num_epochs=4, batch_si
 
 
 class Mortal(NamedTuple):
-    """What a fit starts from, and a file that says that a worker has died of it."""
+    """What a fit starts from, and where it leaves what the test asks for."""
 
     inputs: RankerInputs
+    peaceful: Path
+    """The weights of a training in peace."""
     obituary: Path
+    """Says that a worker has died."""
 
 
 def fit_with_a_death(
     mortal: Mortal, place: Place, resume: FitState | None, on_epoch: OnEpochState
 ) -> object:
-    """The ranker's fit, whose last worker dies once, with one checkpoint on file and no second."""
+    """The ranker's fit, in which the last worker dies once; before it, the same fit in peace."""
+    is_last = place.rank == place.num_workers - 1
+
+    def keep(epoch: EpochReport, state: FitState) -> None:
+        if place.rank == 0:
+            torch.save(state["model"], mortal.peaceful)
 
     def report(epoch: EpochReport, state: FitState) -> None:
-        if epoch.epoch == 1 and place.rank == place.num_workers - 1:
-            if not mortal.obituary.exists():
-                # Ray Train has the first checkpoint, and gets no second one without this worker.
-                (first,) = ray.train.get_all_reported_checkpoints()
-                mortal.obituary.write_text(str(first.checkpoint.path))
-                os.kill(os.getpid(), signal.SIGKILL)
+        if is_last and epoch.epoch == 1 and not mortal.obituary.exists():
+            # Ray Train has the first checkpoint, and gets no second one without this worker.
+            (first,) = ray.train.get_all_reported_checkpoints()
+            mortal.obituary.write_text(str(first.checkpoint.path))
+            os.kill(os.getpid(), signal.SIGKILL)
         on_epoch(epoch, state)
 
+    if not mortal.obituary.exists():
+        fit_ranker(mortal.inputs, place, None, keep)
     return fit_ranker(mortal.inputs, place, resume, report)
 
 
@@ -50,15 +59,18 @@ def test_a_killed_worker_resumes_from_the_checkpoint(ray_session: None, tmp_path
     inputs = RankerInputs(
         SETTINGS, rows, ITEMS.item_ids, TEXT, order_trends(rows, ITEMS, SETTINGS)[0], seed=0
     )
-    mortal = Mortal(inputs, tmp_path / "obituary")
+    mortal = Mortal(inputs, tmp_path / "peaceful.pt", tmp_path / "obituary")
     epochs: list[int] = []
-    two = TrainSettings(num_workers=2)
     disturbed = fit_distributed(
-        two, fit_with_a_death, mortal, tmp_path / "killed", lambda done: epochs.append(done.epoch)
+        TrainSettings(num_workers=2),
+        fit_with_a_death,
+        mortal,
+        tmp_path / "killed",
+        lambda done: epochs.append(done.epoch),
     )
     assert mortal.obituary.exists()
     assert epochs.count(0) == 1
     assert epochs[-1] == 3
-    peaceful = fit_distributed(two, fit_ranker, inputs, tmp_path / "peace", lambda report: None)
-    for name, weights in peaceful["model"].items():
+    peaceful = torch.load(mortal.peaceful, weights_only=True)
+    for name, weights in peaceful.items():
         torch.testing.assert_close(disturbed["model"][name], weights, msg=name)
