@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +136,10 @@ def records_taken_in(machine: Machine) -> int:
 
 def test_commands_without_a_system_say_what_to_do(machine: Machine) -> None:
     """Nothing runs, nothing to train on, a wrong setting: one line that helps, no traceback."""
-    for command in (["status"], ["recommend", "ann"], ["replay"]):
-        refused = machine.run(*command)
+    commands = (["status"], ["recommend", "ann"], ["replay"])
+    with ThreadPoolExecutor() as several:
+        answers = list(several.map(lambda command: machine.run(*command), commands))
+    for refused in answers:
         assert refused.returncode == 1
         assert "reaseq up" in " ".join(refused.stderr.split())
         assert "Traceback" not in refused.stderr

@@ -32,7 +32,7 @@ SETTINGS = GeneratorSettings(
     num_layers=1,
     num_heads=2,
     num_generated=3,
-    num_epochs=200,
+    num_epochs=120,
     dropout=0.0,
 )
 DAY_MS = 86_400_000
