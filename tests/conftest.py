@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from ray_apps.runtime.threads import one_thread
 
 one_thread()
 
-settings.register_profile("reaseq", deadline=None)
+settings.register_profile("reaseq", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("reaseq")
 
 SHARED = ("ray_session", "shop")

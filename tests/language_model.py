@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 ANSWER = {
@@ -16,14 +16,16 @@ ANSWER = {
     "with_what": "a saucer, a spoon and a pot of tea",
 }
 
-SLOW_S = 3.0
-
 
 class LanguageModel:
-    """`mode` says how it answers: well, slow, nonsense, down, or an HTTP status as a number."""
+    """`mode` says how it answers: well, slow, nonsense, down, or an HTTP status as a number.
+
+    While it is slow it answers nobody; who still waits when that is over is told so.
+    """
 
     def __init__(self) -> None:
-        self.mode = "well"
+        self._mode = "well"
+        self._changed = threading.Condition()
         self.num_asked = 0
         self.questions: list[dict[str, object]] = []
         self.headers: list[dict[str, str]] = []
@@ -36,10 +38,11 @@ class LanguageModel:
                 model.questions.append(json.loads(asked))
                 model.headers.append(dict(self.headers))
                 status, sent = model.answer()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(sent)))
-                self.end_headers()
-                self.wfile.write(sent)
+                with suppress(ConnectionError):  # who asked may have given up
+                    self.send_response(status)
+                    self.send_header("Content-Length", str(len(sent)))
+                    self.end_headers()
+                    self.wfile.write(sent)
 
             def log_message(self, format: str, *arguments: object) -> None:
                 pass
@@ -49,10 +52,22 @@ class LanguageModel:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}/v1"
 
+    @property
+    def mode(self) -> str:
+        return self._mode
+
+    @mode.setter
+    def mode(self, mode: str) -> None:
+        with self._changed:
+            self._mode = mode
+            self._changed.notify_all()
+
     def answer(self) -> tuple[int, bytes]:
         """Status and body of an answer in this mode."""
         if self.mode == "slow":
-            time.sleep(SLOW_S)
+            with self._changed:
+                self._changed.wait_for(lambda: self._mode != "slow")
+            return 504, b"too late"
         if self.mode == "down":
             return 500, b"out of memory"
         if self.mode.isdigit():
@@ -68,5 +83,6 @@ class LanguageModel:
 
     def close(self) -> None:
         """Stop answering."""
+        self.mode = "down"
         self._server.shutdown()
         self._server.server_close()

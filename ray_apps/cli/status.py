@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from typing import Any
 
 import httpx
@@ -79,9 +80,8 @@ def _partitions(
 ) -> list[PartitionStatus]:
     topics = (settings.topics.events, settings.topics.items)
     partitions = [partition for topic in topics for partition in log.partitions(topic)]
-    reader = log.reader("reaseq-status")
-    ends = reader.end_offsets(partitions)
-    reader.close()
+    with closing(log.reader("reaseq-status")) as reader:
+        ends = reader.end_offsets(partitions)
     now_ms = time.time() * 1000
     found = []
     for partition in partitions:

@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
 
 import httpx
@@ -88,7 +88,8 @@ def down_command(settings: Settings, console: Console) -> None:
         console.print(f"nothing runs in {settings.home}")
         return
     _, running = found
-    os.kill(running.pid, signal.SIGTERM)
+    with suppress(ProcessLookupError):  # it may just have ended by itself
+        os.kill(running.pid, signal.SIGTERM)
     deadline = time.monotonic() + DOWN_TIMEOUT_S
     with console.status(f"stopping process {running.pid}"):
         while running.alive:
@@ -138,17 +139,17 @@ def _send(
     settings: Settings, console: Console, items: Iterable[pa.Table], events: Iterable[pa.Table]
 ) -> None:
     """Send all items, then the events by time, and say how many."""
-    writer = KafkaLog(_kafka_of(settings)).writer()
-    max_bytes = settings.kafka.max_event_bytes
     topics, num_items, num_events = settings.topics, 0, 0
-    for batch in items:
-        num_items += replay(batch, "item_id", topics.items, item_codec(max_bytes), writer)
-    started = time.monotonic()
-    with console.status("sending events") as spinner:
-        for batch in events:
-            num_events += replay(batch, "user_id", topics.events, event_codec(max_bytes), writer)
-            spinner.update(f"sent {num_events:,} events")
-    writer.close()
+    max_bytes = settings.kafka.max_event_bytes
+    item, event = item_codec(max_bytes), event_codec(max_bytes)
+    with closing(KafkaLog(_kafka_of(settings)).writer()) as writer:
+        for batch in items:
+            num_items += replay(batch, "item_id", topics.items, item, writer)
+        started = time.monotonic()
+        with console.status("sending events") as spinner:
+            for batch in events:
+                num_events += replay(batch, "user_id", topics.events, event, writer)
+                spinner.update(f"sent {num_events:,} events")
     rate = num_events / max(time.monotonic() - started, 1e-9)
     console.print(f"sent {num_items:,} items and {num_events:,} events ({rate:,.0f}/s)")
 

@@ -36,7 +36,7 @@ _POLL_S = 0.002
 
 
 class PrequentialStream:
-    """Streams events and keeps what was measured on the way."""
+    """Streams events and keeps what was measured on the way. Writer and client are the caller's."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class PrequentialStream:
         features: Features,
         writer: LogWriter,
         evaluation: PrequentialEvaluation,
-        url: str,
+        client: httpx.Client,
         seed: int = 0,
     ) -> None:
         self._topic = settings.topics.events
@@ -53,7 +53,7 @@ class PrequentialStream:
         self._features = features
         self._writer = writer
         self._evaluation = evaluation
-        self._http = httpx.Client(base_url=url, timeout=30)
+        self._http = client
         self._random = random.Random(seed)
         self._expected = SequenceState(self._max_events)
         self.num_sent = 0

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
+import httpx
 import msgspec
 from rich.console import Console
 
@@ -67,20 +68,20 @@ def _examine(run: DemoRun, system: System, choice: Choice) -> Report:
     """Stream, retrain, stream, and put everything that was seen together."""
     split = run.split
     features = Features.open(run.home.features)
-    writer = system.log.writer()
     champion = registry_of(run.settings, "ranker").champion
     assert champion is not None
     evaluation = run.evaluation(champion)
-    stream = PrequentialStream(system.settings, features, writer, evaluation, system.url)
-    try:
+    with (
+        closing(system.log.writer()) as writer,
+        httpx.Client(base_url=system.url, timeout=30) as client,
+    ):
+        stream = PrequentialStream(system.settings, features, writer, evaluation, client)
         title = f"Score and stream {split.first.num_rows:,} events"
         run.stream("stream_1", title, stream, split.first)
         run.introduce_new_item(system)
         run.retrain(evaluation)
         title = f"Score and stream {split.second.num_rows:,} events"
         run.stream("stream_2", title, stream, split.second)
-    finally:
-        writer.close()
     num_mismatches, num_users = run.mismatches()
     run.note_knowledge(choice)
     reasons = dead_letter_reasons(system)

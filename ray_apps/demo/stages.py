@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 
 import httpx
@@ -230,10 +231,9 @@ class DemoRun:
         return progress
 
     def _send_items(self, base: Infrastructure, items: pa.Table) -> None:
-        writer = base.log.writer()
         codec = item_codec(self.settings.kafka.max_event_bytes)
-        replay(items, "item_id", self.settings.topics.items, codec, writer)
-        writer.close()
+        with closing(base.log.writer()) as writer:
+            replay(items, "item_id", self.settings.topics.items, codec, writer)
 
     def _likely_buyers(self, item: dict[str, object]) -> list[str]:
         """Users who lately bought what is most like the item, newest first."""

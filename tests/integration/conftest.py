@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from streams.log.kafka import KafkaLog
 from streams.log.topics import create_topics
 from streams.settings import KafkaSettings, StreamSettings, TopicSettings
 from tests.integration.shop import Shop, open_shop
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="session")
@@ -29,9 +31,8 @@ def ray_session() -> Iterator[None]:
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
     """The broker of the launcher setting where there is one, the embedded one otherwise."""
     settings = load_settings().kafka
-    broker = start_broker(settings, tmp_path_factory.mktemp("broker"))
-    yield broker.reached_by(settings)
-    broker.close()
+    with closing(start_broker(settings, tmp_path_factory.mktemp("broker"))) as broker:
+        yield broker.reached_by(settings)
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +47,8 @@ def make_settings(kafka: KafkaSettings, ray_session: None) -> Callable[..., Sett
             kafka=kafka.model_copy(update={"num_partitions": num_partitions}),
             topics=TopicSettings(**{name: f"{prefix}{name}" for name in topics}),
             stream=StreamSettings(checkpoint_interval_s=0.5),
-            serve=ServeSettings(port=0),
+            # Nobody's answers become fallbacks because a machine is busy.
+            serve=ServeSettings(port=0, recommender_timeout_s=PATIENCE_S),
         )
         create_topics(KafkaLog(settings.kafka), settings.topics, settings.kafka.num_partitions)
         Features.apply(Home(home).features)

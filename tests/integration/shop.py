@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 import httpx
@@ -31,7 +29,8 @@ from streams.log.codec import item_codec
 from streams.log.kafka import KafkaLog
 from streams.log.replay import replay
 from tests.language_model import LanguageModel
-from tests.waiting import wait_until
+from tests.processes import titled
+from tests.waiting import PATIENCE_S, wait_until
 
 NUM_USERS = 60
 
@@ -47,7 +46,22 @@ class Shop:
         self.url = url
         self.user_id = user_id
         self.llm = llm
-        self.http = httpx.Client(base_url=url, timeout=30)
+        self.http = httpx.Client(base_url=url, timeout=PATIENCE_S)
+
+    def health(self) -> dict[str, Any]:
+        """What the health check says when every part answers it, which it gives half a second."""
+        health: dict[str, Any] = {}
+
+        def is_whole() -> bool:
+            health.update(self.http.get("/healthz").json())
+            return not health["fallbacks"]
+
+        wait_until(is_whole)
+        return health
+
+    def close(self) -> None:
+        """Let the connections go."""
+        self.http.close()
 
     def recommend(self, user_id: str, **params: Any) -> dict[str, Any]:
         answer = self.http.get(f"/v1/users/{user_id}/recommendations", params=params)
@@ -72,26 +86,23 @@ class Shop:
 
     def send_item(self, item_id: str, title: str) -> None:
         """A new item arrives on its topic."""
-        writer = KafkaLog(self.settings.kafka).writer()
         item = {"item_id": item_id, "title": title, "event_time_ms": time.time_ns() // 1_000_000}
-        writer.send(self.settings.topics.items, json.dumps(item).encode(), item_id.encode())
-        writer.close()
+        with closing(KafkaLog(self.settings.kafka).writer()) as writer:
+            writer.send(self.settings.topics.items, json.dumps(item).encode(), item_id.encode())
 
 
 @contextmanager
 def open_shop(settings: Settings) -> Iterator[Shop]:
     """Everything from the log to the slate, with models that are small but trained."""
-    llm = LanguageModel()
-    settings = _small(settings, llm.url)
-    log = KafkaLog(settings.kafka)
-    data = _small_log()
-    file = settings.home / "history.parquet"
-    pq.write_table(data.events, file)
-    try:
+    with closing(LanguageModel()) as llm:
+        settings = _small(settings, llm.url)
+        log = KafkaLog(settings.kafka)
+        data = _small_log()
+        file = settings.home / "history.parquet"
+        pq.write_table(data.events, file)
         with streaming(Infrastructure(settings, log)) as stream:
-            writer = log.writer()
-            replay(data.items, "item_id", settings.topics.items, item_codec(100_000), writer)
-            writer.close()
+            with closing(log.writer()) as writer:
+                replay(data.items, "item_id", settings.topics.items, item_codec(100_000), writer)
             backfill_events(settings, file)
             features = Features.open(Home(settings.home).features)
             wait_until(lambda: features.newest(ITEMS).num_rows == data.items.num_rows)
@@ -101,10 +112,9 @@ def open_shop(settings: Settings) -> Iterator[Shop]:
             with serving(settings) as url:
                 users = data.events["user_id"].dictionary_encode().combine_chunks()
                 busiest = users.dictionary[pc.mode(users.indices)[0].as_py()["mode"]].as_py()
-                yield Shop(settings, url, busiest, llm)
+                with closing(Shop(settings, url, busiest, llm)) as shop:
+                    yield shop
             stream.check()
-    finally:
-        llm.close()
 
 
 def _small_log() -> EventLog:
@@ -136,21 +146,19 @@ def _small(settings: Settings, url: str) -> Settings:
                 model="told-what-to-say",
                 base_url=url,
                 num_best_sellers=3,
-                timeout_s=1.0,
+                timeout_s=2.0,
             ),
         }
     )
 
 
-def replica_of(deployment: str, shop: Shop) -> psutil.Process:
+def replica_of(deployment: str) -> psutil.Process:
     """The process of a deployment's replica, found by the title that Ray gives it."""
-    ours = psutil.Process(os.getpid()).children(recursive=True)
-    found = [p for p in ours if f"ServeReplica:reaseq:{deployment}" in " ".join(p.cmdline())]
-    assert found, f"no replica of {deployment} among {len(ours)} processes"
+    found: list[psutil.Process] = []
+
+    def is_there() -> bool:
+        found[:] = titled(f"ServeReplica:reaseq:{deployment}")
+        return bool(found)
+
+    wait_until(is_there)
     return found[0]
-
-
-def kill(process: psutil.Process) -> None:
-    """As the kernel would when memory runs out."""
-    process.send_signal(signal.SIGKILL)
-    process.wait(10)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -57,19 +58,18 @@ def test_every_answer_is_logged_as_an_impression(shop: Shop) -> None:
     """What was shown goes to its topic with the features and the versions that led to it."""
     shown = shop.recommend(shop.user_id, k=3)
     log = KafkaLog(shop.settings.kafka)
-    reader = log.reader("test")
-    reader.assign(dict.fromkeys(log.partitions(shop.settings.topics.impressions), 0))
     logged: dict[str, Any] = {}
+    with closing(log.reader("test")) as reader:
+        reader.assign(dict.fromkeys(log.partitions(shop.settings.topics.impressions), 0))
 
-    def arrived() -> bool:
-        for batch in reader.poll(0.2, 1000):
-            for value in batch.values.to_pylist():
-                impression = msgspec.json.decode(value)
-                logged[impression["impression_id"]] = impression
-        return shown["impression_id"] in logged
+        def arrived() -> bool:
+            for batch in reader.poll(0.2, 1000):
+                for value in batch.values.to_pylist():
+                    impression = msgspec.json.decode(value)
+                    logged[impression["impression_id"]] = impression
+            return shown["impression_id"] in logged
 
-    wait_until(arrived)
-    reader.close()
+        wait_until(arrived)
     impression = logged[shown["impression_id"]]
     assert impression["items"] == shown["items"]
     assert impression["model_version"] == "v0001"
@@ -86,7 +86,7 @@ def test_items_health_and_documentation(shop: Shop) -> None:
     missing = shop.http.get("/v1/items/none-such")
     assert missing.status_code == 404
     assert "none-such" in missing.json()["detail"]
-    assert shop.http.get("/healthz").json()["model_version"] == "v0001"
+    assert shop.health()["model_version"] == "v0001"
     paths = shop.http.get("/openapi.json").json()["paths"]
     assert "/v1/users/{user_id}/recommendations" in paths
 

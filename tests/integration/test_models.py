@@ -14,7 +14,7 @@ from ray_apps.registry.kinds import registry_of
 from ray_apps.training.retrain import retrain
 from reaseq.types import DAY_MS
 from tests.integration.shop import FIRST_TRAINED_UP_TO_MS, Shop
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 END_OF_HISTORY_MS = 1_323_475_200_000
 """2011-12-10, after the last event of the data; the tests' own purchases are of today."""
@@ -38,12 +38,16 @@ class Load:
     def stop(self) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(30)
+            thread.join()
 
     def _run(self) -> None:
-        with httpx.Client(base_url=self._shop.url, timeout=30) as client:
+        with httpx.Client(base_url=self._shop.url, timeout=PATIENCE_S) as client:
             while not self._stop.is_set():
-                answer = client.get(f"/v1/users/{self._shop.user_id}/recommendations")
+                try:
+                    answer = client.get(f"/v1/users/{self._shop.user_id}/recommendations")
+                except httpx.HTTPError as error:
+                    self.failures.append(repr(error))
+                    continue
                 if answer.status_code != 200 or not answer.json()["items"]:
                     self.failures.append(answer.text)
                     continue

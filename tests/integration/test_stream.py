@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import random
 import signal
-import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 import pyarrow as pa
 import pytest
@@ -24,6 +25,7 @@ from streams.log.ports import Partition
 from streams.log.replay import replay
 from streams.offline.events import EventArchive
 from streams.shards.checkpoints import Checkpoints
+from tests.waiting import wait_until
 
 NUM_USERS = 60
 
@@ -46,37 +48,39 @@ def make_events(num_events: int, seed: int) -> pa.Table:
 
 
 def send(settings: Settings, events: pa.Table) -> None:
-    writer = KafkaLog(settings.kafka).writer()
-    replay(events, "user_id", settings.topics.events, event_codec(10_000), writer)
-    writer.close()
+    with closing(KafkaLog(settings.kafka).writer()) as writer:
+        replay(events, "user_id", settings.topics.events, event_codec(10_000), writer)
 
 
-def wait_for(settings: Settings, events: pa.Table, timeout_s: float = 180) -> list[str]:
-    """Wait until the online features equal the oracle's; return the users that still differ."""
+def wait_for(settings: Settings, events: pa.Table) -> None:
+    """Wait until the online features equal the oracle's."""
     features = Features.open(Home(settings.home).features)
     oracle = newest_distinct_events(events, settings.stream.max_sequence_events)
-    deadline = time.monotonic() + timeout_s
-    while time.monotonic() < deadline:
-        different = mismatched_users(features.read(SEQUENCES, sorted(oracle)), oracle)
-        if not different:
-            return []
-        time.sleep(0.1)
-    return different
+    wait_until(lambda: not mismatched_users(features.read(SEQUENCES, sorted(oracle)), oracle))
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[StreamJob]:
+    """A stream whose shards read; it is stopped whatever happens, and must have ended well."""
+    job = StreamJob(settings, KafkaLog(settings.kafka))
+    try:
+        job.wait_until_ready()
+        yield job
+    finally:
+        job.stop()
+    job.check()
 
 
 def test_killed_shards_resume_and_the_features_are_the_oracles(settings: Settings) -> None:
     """SIGKILL for every shard in the middle of the stream: same features, counts and archive."""
     events = make_events(12_000, seed=1)
-    job = StreamJob(settings, KafkaLog(settings.kafka))
-    job.wait_until_ready()
     first, second = events.slice(0, 6000), events.slice(6000)
-    send(settings, first)
-    for pid in job.pids().values():
-        os.kill(pid, signal.SIGKILL)
-    send(settings, second)
-    assert wait_for(settings, events) == []
-    job.stop()
-    job.check()
+    with running(settings) as job:
+        send(settings, first)
+        for pid in job.pids().values():
+            os.kill(pid, signal.SIGKILL)
+        send(settings, second)
+        wait_for(settings, events)
     archived = EventArchive(Home(settings.home).events).read()
     assert archived.num_rows == 12_000
     checkpoints = Checkpoints(Home(settings.home).checkpoints)
@@ -89,31 +93,24 @@ def test_killed_shards_resume_and_the_features_are_the_oracles(settings: Setting
 
 def test_a_stopped_stream_goes_on_with_another_number_of_shards(settings: Settings) -> None:
     """State belongs to partitions, so rescaling is a restart; items reach the catalogue too."""
-    log = KafkaLog(settings.kafka)
     first, second = make_events(2000, seed=2), make_events(2000, seed=3)
-    job = StreamJob(settings, log)
-    job.wait_until_ready()
-    send(settings, first)
-    assert wait_for(settings, first) == []
-    job.stop()
+    with running(settings):
+        send(settings, first)
+        wait_for(settings, first)
     wider = settings.model_copy(
         update={"stream": settings.stream.model_copy(update={"num_shards": 4})}
     )
     send(settings, second)
-    job = StreamJob(wider, log)
     items = pa.Table.from_pylist(
         [{"item_id": "i1", "title": "A mug", "event_time_ms": 5}], schema=ITEM_SCHEMA
     )
-    writer = log.writer()
-    replay(items, "item_id", settings.topics.items, item_codec(10_000), writer)
-    assert wait_for(settings, pa.concat_tables([first, second])) == []
-    features = Features.open(Home(settings.home).features)
-    deadline = time.monotonic() + 60
-    while not features.read(ITEMS, ["i1"]).num_rows and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert features.read(ITEMS, ["i1"])["title"].to_pylist() == ["A mug"]
-    job.stop()
-    job.check()
+    with running(wider):
+        with closing(KafkaLog(settings.kafka).writer()) as writer:
+            replay(items, "item_id", settings.topics.items, item_codec(10_000), writer)
+        wait_for(settings, pa.concat_tables([first, second]))
+        features = Features.open(Home(settings.home).features)
+        wait_until(lambda: features.read(ITEMS, ["i1"]).num_rows > 0)
+        assert features.read(ITEMS, ["i1"])["title"].to_pylist() == ["A mug"]
 
 
 def test_a_second_stream_on_one_home_is_refused(settings: Settings) -> None:

@@ -1,54 +1,73 @@
-"""A plain fit as a job of Ray Train: two workers, one of them killed on the way."""
+"""Ray Train around the plain fit: a worker that dies costs an epoch, not the training."""
 
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
+from typing import NamedTuple
 
-import psutil
+import ray.train
 import torch
 
 from ray_apps.settings import TrainSettings
 from ray_apps.training.distributed import fit_distributed
 from reaseq.ranker.fit import RankerFit, order_trends
+from reaseq.ranker.model import RankerModel
 from reaseq.ranker.settings import RankerSettings
-from reaseq.training.loop import EpochReport
-from tests.integration.shop import kill
+from reaseq.training.loop import EpochReport, FitState, OnEpoch
+from reaseq.training.worker import Worker
 from tests.small_world import ITEMS, TEXT, pairs_world
 
-SETTINGS = RankerSettings(hidden_size=16, head_size=8, num_epochs=5, batch_size=8)
+SETTINGS = RankerSettings(hidden_size=16, head_size=8, num_epochs=4, batch_size=8)
 
-NUM_ROWS = 1000
-"""An epoch takes about a second, so that a checkpoint is long complete when the next one is."""
+
+class Mortal(NamedTuple):
+    """The ranker's fit, in which the last worker dies once; before it, the same fit in peace."""
+
+    fit: RankerFit
+    peaceful: Path
+    """Where the weights of a training in peace go."""
+    obituary: Path
+    """Says that a worker has died."""
+
+    def run(self, worker: Worker, resume: FitState | None, on_epoch: OnEpoch) -> RankerModel:
+        """See `reaseq.training.loop.Fit`."""
+        is_last = worker.rank.index == worker.rank.num_workers - 1
+
+        def keep(epoch: EpochReport, state: FitState) -> None:
+            if worker.rank.index == 0:
+                torch.save(state["model"], self.peaceful)
+
+        def report(epoch: EpochReport, state: FitState) -> None:
+            if is_last and epoch.epoch == 1 and not self.obituary.exists():
+                # Ray Train has the first checkpoint, and gets no second one without this worker.
+                (first,) = ray.train.get_all_reported_checkpoints()
+                self.obituary.write_text(str(first.checkpoint.path))
+                os.kill(os.getpid(), signal.SIGKILL)
+            on_epoch(epoch, state)
+
+        if not self.obituary.exists():
+            self.fit.run(worker, None, keep)
+        return self.fit.run(worker, resume, report)
 
 
 def test_a_killed_worker_resumes_from_the_checkpoint(ray_session: None, tmp_path: Path) -> None:
     """Training goes on, not anew, and ends with the weights of a training in peace."""
-    killed: list[int] = []
-    epochs: list[int] = []
-
-    def kill_one(report: EpochReport) -> None:
-        epochs.append(report.epoch)
-        # Two epochs after the first: Ray Train has taken note of its checkpoint by then.
-        if report.epoch == 2 and not killed:
-            worker = training_workers()[-1]
-            kill(worker)
-            killed.append(worker.pid)
-
-    rows = pairs_world(NUM_ROWS)
+    rows = pairs_world(200)
     trends, _ = order_trends(rows, ITEMS, SETTINGS)
     fit = RankerFit(SETTINGS, rows, ITEMS.item_ids, TEXT, trends)
-    two = TrainSettings(num_workers=2)
-    disturbed = fit_distributed(two, fit, tmp_path / "killed", kill_one)
-    assert killed
+    mortal = Mortal(fit, tmp_path / "peaceful.pt", tmp_path / "obituary")
+    epochs: list[int] = []
+    disturbed = fit_distributed(
+        TrainSettings(num_workers=2),
+        mortal,
+        tmp_path / "killed",
+        lambda done: epochs.append(done.epoch),
+    )
+    assert mortal.obituary.exists()
     assert epochs.count(0) == 1
-    assert epochs[-1] == 4
-    peaceful = fit_distributed(two, fit, tmp_path / "peace", lambda report: None)
-    for name, weights in peaceful["model"].items():
+    assert epochs[-1] == 3
+    peaceful = torch.load(mortal.peaceful, weights_only=True)
+    for name, weights in peaceful.items():
         torch.testing.assert_close(disturbed["model"][name], weights, msg=name)
-
-
-def training_workers() -> list[psutil.Process]:
-    """The processes of Ray Train's workers, found by the title that Ray gives them."""
-    ours = psutil.Process(os.getpid()).children(recursive=True)
-    return [p for p in ours if "RayTrainWorker" in " ".join(p.cmdline())]

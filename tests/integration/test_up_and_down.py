@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import httpx
 import psutil
 import pytest
 
-from tests.waiting import wait_until
+from tests.processes import descendants, gone, is_alive, kill
+from tests.waiting import PATIENCE_S, wait_until
 
 
 class Machine:
@@ -27,11 +28,12 @@ class Machine:
         ours = {
             "REASEQ_HOME": str(home),
             "REASEQ_SERVE__PORT": "0",
+            "REASEQ_SERVE__RECOMMENDER_TIMEOUT_S": f"{PATIENCE_S}",
             "REASEQ_KNOWLEDGE__SOURCE": "recorded",
         }
         theirs = {k: v for k, v in os.environ.items() if not k.startswith("REASEQ_")}
         self._environment = {**theirs, **ours}
-        self._started: list[psutil.Process] = []
+        self._started: list[subprocess.Popen[bytes]] = []
 
     def start(self, *arguments: str) -> psutil.Process:
         """A command in the background, its output in a file."""
@@ -44,18 +46,19 @@ class Machine:
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        started = psutil.Process(process.pid)
-        self._started.append(started)
-        return started
+        self._started.append(process)
+        return psutil.Process(process.pid)
 
     def end(self) -> None:
         """End what a failed test left."""
         for process in self._started:
-            if not gone([process]):
-                process.terminate()
-        _, alive = psutil.wait_procs(self._started, 60)
-        for process in alive:
-            process.kill()
+            process.terminate()
+        for process in self._started:
+            try:
+                process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command to its end."""
@@ -64,14 +67,14 @@ class Machine:
             env=self._environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=2 * PATIENCE_S,
             check=False,
         )
 
     def up(self) -> tuple[psutil.Process, dict[str, Any]]:
         """Start everything and wait until it announces itself."""
         process = self.start("up")
-        wait_until(lambda: self.announced() == process.pid or gone([process]))
+        wait_until(lambda: self.announced() == process.pid or not is_alive(process))
         assert self.announced() == process.pid, (self.home.parent / "output.log").read_text()
         return process, json.loads((self.home / "run.json").read_text())
 
@@ -84,12 +87,10 @@ class Machine:
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
     machine = Machine(tmp_path / "home")
-    yield machine
-    machine.end()
-
-
-def gone(processes: list[psutil.Process]) -> bool:
-    return not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in processes)
+    try:
+        yield machine
+    finally:
+        machine.end()
 
 
 def answers(url: str) -> bool:
@@ -102,21 +103,20 @@ def answers(url: str) -> bool:
 def test_a_killed_system_leaves_nothing_and_comes_up_again(machine: Machine) -> None:
     """SIGKILL: no process, no port, no lock. Then up again, used, and taken down in order."""
     process, running = machine.up()
-    family = [process, *process.children(recursive=True)]
+    family = [process, *descendants(process)]
     assert len(family) > 5
-    assert answers(running["url"])
-    process.send_signal(signal.SIGKILL)
-    process.wait(10)
+    wait_until(lambda: answers(running["url"]))
+    kill(process)
     wait_until(lambda: gone(family))
     assert not answers(running["url"])
 
     process, running = machine.up()
-    family = [process, *process.children(recursive=True)]
+    family = [process, *descendants(process)]
     refused = machine.run("up")
     assert refused.returncode == 1
     assert "already runs" in " ".join(refused.stderr.split())
     event = {"user_id": "ann", "item_id": "mug", "event_type": "purchase"}
-    httpx.post(f"{running['url']}/v1/events", json=event, timeout=60).raise_for_status()
+    httpx.post(f"{running['url']}/v1/events", json=event, timeout=PATIENCE_S).raise_for_status()
     wait_until(lambda: records_taken_in(machine) == 1)
     told = machine.run("recommend", "nobody")
     assert told.returncode == 0, told.stderr
@@ -136,8 +136,10 @@ def records_taken_in(machine: Machine) -> int:
 
 def test_commands_without_a_system_say_what_to_do(machine: Machine) -> None:
     """Nothing runs, nothing to train on, a wrong setting: one line that helps, no traceback."""
-    for command in (["status"], ["recommend", "ann"], ["replay"]):
-        refused = machine.run(*command)
+    commands = (["status"], ["recommend", "ann"], ["replay"])
+    with ThreadPoolExecutor() as several:
+        answers = list(several.map(lambda command: machine.run(*command), commands))
+    for refused in answers:
         assert refused.returncode == 1
         assert "reaseq up" in " ".join(refused.stderr.split())
         assert "Traceback" not in refused.stderr

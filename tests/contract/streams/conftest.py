@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,10 @@ import pytest
 from pydantic import SecretStr
 
 from streams.log.broker import free_port
+from tests.waiting import wait_until
 
 PASSWORD = "p$HOME:w@rd"
 """With all that a URL, a YAML file and a shell could misread."""
-
-START_TIMEOUT_S = 10
 
 
 @contextmanager
@@ -37,23 +35,21 @@ def redis_server(folder: Path, port: int) -> Iterator[str]:
         "--requirepass": PASSWORD,
     }
     flat = [part for option in options.items() for part in option]
-    process = subprocess.Popen([binary, *flat], stdout=subprocess.DEVNULL)
-    client = redis.Redis(port=port, password=PASSWORD)
-    try:
-        deadline = time.monotonic() + START_TIMEOUT_S
-        while True:
-            try:
-                client.ping()
-                break
-            except redis.RedisError:
-                if time.monotonic() > deadline or process.poll() is not None:
-                    raise
-                time.sleep(0.02)
-        yield f"redis://:{PASSWORD.replace('@', '%40')}@127.0.0.1:{port}/0"
-    finally:
-        client.close()
-        process.terminate()
-        process.wait(timeout=10)
+    with subprocess.Popen([binary, *flat], stdout=subprocess.DEVNULL) as process:
+        try:
+
+            def answers() -> bool:
+                assert process.poll() is None, "the Redis ended at once"
+                try:
+                    return bool(client.ping())
+                except redis.RedisError:
+                    return False
+
+            with closing(redis.Redis(port=port, password=PASSWORD)) as client:
+                wait_until(answers)
+            yield f"redis://:{PASSWORD.replace('@', '%40')}@127.0.0.1:{port}/0"
+        finally:
+            process.kill()  # it keeps nothing
 
 
 @pytest.fixture
@@ -72,10 +68,9 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def redis(redis_url: str) -> Iterator[Any]:
     """The Redis with nothing in it."""
-    client = pytest.importorskip("redis").Redis.from_url(redis_url)
-    client.flushall()
-    yield client
-    client.close()
+    with closing(pytest.importorskip("redis").Redis.from_url(redis_url)) as client:
+        client.flushall()
+        yield client
 
 
 @pytest.fixture(params=["sqlite", "redis"])

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from streams.feature_store.features import Features
 from streams.feature_store.memory import MemoryFeatures
 from streams.feature_store.ports import FeatureTables
 from streams.offline.tables import Commit
+from tests.processes import on_pipes
 
 ROOT = Path(__file__).parents[3]
 NOW_MS = 1_700_000_000_123
@@ -218,36 +219,34 @@ def test_two_processes_write_the_same_users(features: Features, online: dict[str
     """Two processes write 50 users in shuffled order; all end at the highest revision of both."""
     features.write(SEQUENCES, sequence("seed", NOW_MS))
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    writers = [
-        subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-c", WRITER, str(features.home), str(seed)],
-            env=environment | {"TZ": zone},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for seed, zone in ((0, "UTC"), (1, "Asia/Tokyo"))
-    ]
-    for writer in writers:
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == "ready\n"
-    users = [f"user-{i}" for i in range(50)]
-    outputs = []
-    for writer in writers:
-        assert writer.stdin is not None
-        writer.stdin.write("go\n")
-        writer.stdin.flush()
-    highest = dict.fromkeys(users, -1)
-    while any(writer.poll() is None for writer in writers):
-        found = features.read(SEQUENCES, users)
-        seen = dict(zip(found["user_id"].to_pylist(), found["revision"].to_pylist(), strict=True))
-        if online["online"] == "sqlite":
-            assert len(set(seen.values())) <= 1, "a batch is visible whole or not at all"
-        assert all(highest[user] <= seen.get(user, -1) for user in users), "no user went back"
-        highest |= seen
-    for writer in writers:
-        outputs.append(writer.communicate()[0].split())
-        assert writer.returncode == 0
+    command = [sys.executable, "-W", "ignore", "-c", WRITER, str(features.home)]
+    with ExitStack() as stack:
+        writers = [
+            on_pipes(stack, [*command, str(seed)], env=environment | {"TZ": zone})
+            for seed, zone in ((0, "UTC"), (1, "Asia/Tokyo"))
+        ]
+        for writer in writers:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == "ready\n"
+        users = [f"user-{i}" for i in range(50)]
+        outputs = []
+        for writer in writers:
+            assert writer.stdin is not None
+            writer.stdin.write("go\n")
+            writer.stdin.flush()
+        highest = dict.fromkeys(users, -1)
+        while any(writer.poll() is None for writer in writers):
+            found = features.read(SEQUENCES, users)
+            seen = dict(
+                zip(found["user_id"].to_pylist(), found["revision"].to_pylist(), strict=True)
+            )
+            if online["online"] == "sqlite":
+                assert len(set(seen.values())) <= 1, "a batch is visible whole or not at all"
+            assert all(highest[user] <= seen.get(user, -1) for user in users), "no user went back"
+            highest |= seen
+        for writer in writers:
+            outputs.append(writer.communicate()[0].split())
+            assert writer.returncode == 0
     assert set(features.read(SEQUENCES, users)["revision"].to_pylist()) == {199}
     assert all(int(accepted) + int(refused) == 5000 for accepted, refused in outputs)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from pydantic import SecretStr
@@ -13,22 +14,22 @@ from reaseq.knowledge.item_knowledge import answers_schema
 from reaseq.knowledge.settings import KnowledgeSettings
 from reaseq.knowledge.text_generator import Generation, Prompt, TextGenerationError
 from tests.language_model import LanguageModel
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture
 def server() -> Iterator[LanguageModel]:
-    running = LanguageModel()
-    yield running
-    running.close()
+    with closing(LanguageModel()) as running:
+        yield running
 
 
-def ask(base_url: str) -> Generation:
+def ask(base_url: str, timeout_s: float = PATIENCE_S) -> Generation:
     settings = KnowledgeSettings(
         source="endpoint",
         model="the-model",
         base_url=base_url,
         api_key=SecretStr("s3cret"),
-        timeout_s=1.0,
+        timeout_s=timeout_s,
     )
 
     async def call() -> Generation:
@@ -66,7 +67,7 @@ def test_each_failure_says_what_to_check(server: LanguageModel, mode: str, told:
     """It is always the one error that callers wait for."""
     server.mode = mode
     with pytest.raises(TextGenerationError, match=told) as error:
-        ask(server.url)
+        ask(server.url, timeout_s=1.0 if mode == "slow" else PATIENCE_S)
     if mode in ("401", "403"):
         assert "s3cret" not in str(error.value)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
-import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-import psutil
 import pytest
 
 from ray_apps.text_generation import smollm2
@@ -23,6 +22,8 @@ from reaseq.knowledge.product_agent import ProductAgent, prompt_for
 from reaseq.knowledge.settings import KnowledgeSettings
 from reaseq.knowledge.text_generator import ScriptedTextGenerator, TextGenerator
 from tests.language_model import ANSWER, LanguageModel
+from tests.processes import titled
+from tests.waiting import wait_until
 
 MUG = Item(item_id="m", title="STONEWARE MUG WITH LID", event_time_ms=0)
 HOSTILE = Item(
@@ -47,12 +48,13 @@ def running(
         if request.param == "scripted":
             yield Running(ScriptedTextGenerator(lambda _: json.dumps(ANSWER)), loop)
         elif request.param == "endpoint":
-            server = LanguageModel()
-            settings = KnowledgeSettings(source="endpoint", model="m", base_url=server.url)
-            generator = EndpointTextGenerator(settings)
-            yield Running(generator, loop)
-            loop.run(generator.close())
-            server.close()
+            with closing(LanguageModel()) as server:
+                settings = KnowledgeSettings(source="endpoint", model="m", base_url=server.url)
+                generator = EndpointTextGenerator(settings)
+                try:
+                    yield Running(generator, loop)
+                finally:
+                    loop.run(generator.close())
         else:
             yield from small_model(tmp_path_factory.mktemp("model"), loop)
 
@@ -66,14 +68,13 @@ def small_model(folder: Path, loop: asyncio.Runner) -> Iterator[Running]:
     model = smollm2.prepare(folder, lambda done, total: steps.append((done, total)))
     assert steps[-1][0] == steps[-1][1]
     assert smollm2.prepare(folder, lambda *_: pytest.fail("converted twice")) == model
-    before = {process.pid for process in psutil.Process(os.getpid()).children(recursive=True)}
+    before = titled("VLLM")
     generator = VllmTextGenerator.start(model, KnowledgeSettings())
-    yield Running(generator, loop)
-    loop.run(generator.close())
-    processes = psutil.Process(os.getpid()).children(recursive=True)
-    left = [p for p in processes if p.pid not in before and "VLLM" in " ".join(p.cmdline())]
-    _, alive = psutil.wait_procs(left, timeout=20)
-    assert not alive
+    try:
+        yield Running(generator, loop)
+    finally:
+        loop.run(generator.close())
+    wait_until(lambda: not set(titled("VLLM")) - set(before))
 
 
 def test_an_answer_has_the_shape_that_was_asked_for(running: Running) -> None:

@@ -65,7 +65,7 @@ def compose_problems() -> Problems:
 
 
 def _problems(schema: Document, document: Document) -> list[str]:
-    validator = jsonschema.validators.validator_for(schema)(schema)
+    validator = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)(schema)
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)]
 
 

@@ -18,10 +18,10 @@ from ray_apps.runtime.run_file import Running, announce, find_running, withdraw
 
 @pytest.fixture
 def other_process() -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    yield process
-    process.kill()
-    process.communicate()
+    command = [sys.executable, "-c", "input()"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
+        yield process
+        process.kill()
 
 
 def write(home: Home, running: Running) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 
 from ray_apps.serving.impressions import ImpressionLog
 from streams.log.ports import Headers, LogError
+from tests.waiting import wait_until
 
 
 class Broker:
@@ -16,7 +16,9 @@ class Broker:
 
     def __init__(self) -> None:
         self.is_there = threading.Event()
+        self.is_asked = threading.Event()
         self.refuses = False
+        self.num_refused = 0
         self.sent: list[bytes] = []
         self.flushed = 0
         self.is_closed = False
@@ -24,8 +26,10 @@ class Broker:
     def send(
         self, topic: str, value: bytes | None, key: bytes | None, headers: Headers = ()
     ) -> None:
+        self.is_asked.set()
         self.is_there.wait()
         if self.refuses:
+            self.num_refused += 1
             raise LogError("no")
         self.sent.append(value or b"")
 
@@ -36,24 +40,20 @@ class Broker:
         self.is_closed = True
 
 
-def wait_for(broker: Broker, num: int) -> None:
-    deadline = time.monotonic() + 10
-    while broker.flushed < num:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
 def test_a_broker_that_is_away_blocks_nobody_and_loses_only_what_is_too_much() -> None:
     """What waited is written when it is back."""
     broker = Broker()
     impressions = ImpressionLog(broker, "impressions", max_waiting=3)
-    for number in range(10):
+    impressions.put(b"0", b"u")
+    broker.is_asked.wait()
+    for number in range(1, 10):
         impressions.put(str(number).encode(), b"u")
     assert broker.sent == []
     broker.is_there.set()
-    wait_for(broker, 3)
-    assert broker.sent[:3] == [b"0", b"1", b"2"]
-    assert len(broker.sent) < 10
+    wait_until(lambda: broker.flushed == 4)
+    impressions.put(b"10", b"u")
+    wait_until(lambda: broker.flushed == 5)
+    assert broker.sent == [b"0", b"1", b"2", b"3", b"10"]
 
 
 def test_a_refusal_does_not_end_the_writing() -> None:
@@ -63,10 +63,10 @@ def test_a_refusal_does_not_end_the_writing() -> None:
     broker.refuses = True
     impressions = ImpressionLog(broker, "impressions")
     impressions.put(b"refused", b"u")
-    time.sleep(0.1)
+    wait_until(lambda: broker.num_refused == 1)
     broker.refuses = False
     impressions.put(b"taken", b"u")
-    wait_for(broker, 1)
+    wait_until(lambda: broker.flushed == 1)
     assert broker.sent == [b"taken"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reaseq.candidates.co_occurrence import CoOccurrence
@@ -87,6 +87,7 @@ orders = st.lists(
 
 
 @given(orders)
+@settings(max_examples=50)
 def test_order_by_order_equals_all_at_once(made: list[Order]) -> None:
     """Counting incrementally, late orders included, gives the counts of one batch."""
     made = [(day * DAY_MS, items) for day, items in made]

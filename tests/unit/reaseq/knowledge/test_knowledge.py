@@ -6,7 +6,7 @@ import asyncio
 import json
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reaseq.events import Item
@@ -78,6 +78,7 @@ def test_the_critic_rejects_what_small_models_say() -> None:
 
 
 @given(st.text(max_size=400))
+@settings(max_examples=50)
 def test_no_title_leaves_its_json_object(title: str) -> None:
     """Hostile or odd: one JSON object of bounded plain text, and an answer is still judged."""
     item = Item(item_id="x", title=title, event_time_ms=1)

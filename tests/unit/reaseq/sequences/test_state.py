@@ -47,7 +47,7 @@ def contents(state: SequenceState) -> list[str]:
 
 
 @given(rows=event_rows, seed=st.integers(0, 2**16), cuts=st.lists(st.integers(0, 40), max_size=3))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100)
 def test_any_order_and_split_gives_the_oracles_sequences(
     rows: list[dict[str, object]], seed: int, cuts: list[int]
 ) -> None:
@@ -63,7 +63,7 @@ def test_any_order_and_split_gives_the_oracles_sequences(
 
 
 @given(left=event_rows, right=event_rows)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60)
 def test_a_state_rebuilt_from_its_rows_goes_on_as_if_never_stopped(
     left: list[dict[str, object]], right: list[dict[str, object]]
 ) -> None:
@@ -78,7 +78,7 @@ def test_a_state_rebuilt_from_its_rows_goes_on_as_if_never_stopped(
 
 
 @given(rows=event_rows)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60)
 def test_merging_again_changes_nothing(rows: list[dict[str, object]]) -> None:
     """A replay is invisible: no changed user, no accepted event, the same revisions."""
     state = SequenceState(100)
@@ -91,7 +91,7 @@ def test_merging_again_changes_nothing(rows: list[dict[str, object]]) -> None:
 
 
 @given(rows=event_rows)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60)
 def test_history_holds_every_version_a_reader_could_have_seen(
     rows: list[dict[str, object]],
 ) -> None:

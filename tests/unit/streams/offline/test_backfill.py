@@ -49,9 +49,8 @@ event_tables = st.lists(
 
 # The fixture is a factory: every example makes stages of its own.
 PROPERTY = settings(
-    deadline=None,
-    max_examples=40,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=50,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
