@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 
+import pytest
+
 from ray_apps.serving.deployments import (
     BehaviourFollower,
     Gateway,
@@ -14,6 +16,9 @@ from ray_apps.serving.deployments import (
     RecommenderReplica,
 )
 from ray_apps.serving.replica import Replica
+
+# Serve awaits `__del__`; then Python calls it once more, and nobody awaits what that returns.
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine '.*__del__' was never awaited")
 
 
 class Service:
