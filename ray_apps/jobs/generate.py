@@ -17,9 +17,9 @@ import ray
 import ray.data
 
 from ray_apps.registry.kinds import load_version
+from ray_apps.registry.model_kind import OnProgress
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
-from ray_apps.training.train import OnProgress
 from reaseq.feature_views import GENERATED, SEQUENCES
 from reaseq.generator.behaviours import generated_rows
 from reaseq.generator.folder import KIND

@@ -6,75 +6,13 @@ Another kind of model is a module with these functions, and a row.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pydantic import BaseModel
-
+from ray_apps.registry.model_kind import ModelKind
 from ray_apps.registry.registry import Registry, sqlite_uri
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
 from reaseq.errors import InputError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from ray_apps.training.compare import Comparison
-    from ray_apps.training.train import OnProgress, Training, TrainingRequest
-
-
-@dataclass(frozen=True)
-class ModelKind:
-    """One row. Import paths are `package.module:name`; see the method that calls it."""
-
-    name: str
-    """As on the command line and in the manifest."""
-    registered_name: str
-    """In the model registry."""
-    folder: str
-    """Of the versions, under the home folder."""
-    settings_of: Callable[[Settings], BaseModel]
-    """The section with the model's settings."""
-    metric: str
-    """What it is judged by; more is better."""
-    prepare: str
-    load: str
-    compare: str | None = None
-    """None: a new version takes over without having to win."""
-    follow_up: str | None = None
-    needs: Callable[[Settings], tuple[str, ...]] = lambda settings: ()
-    """The kinds that must have a champion before this one is trained."""
-
-    def prepare_training(self, settings: Settings, request: TrainingRequest) -> Training:
-        """Gather what a training needs. Raises ReaseqError when there is nothing to train on."""
-        training: Training = resolve_name(self.prepare)(settings, request)
-        return training
-
-    def load_version(self, settings: Settings, folder: Path, device: str = "cpu") -> Any:
-        """A version ready to be asked, computing on `device`. Raises InputError without one."""
-        return resolve_name(self.load)(settings, folder, device)
-
-    def compare_versions(
-        self, settings: Settings, champion: str, challenger: str, start_ms: int, end_ms: int
-    ) -> Comparison:
-        """Champion against challenger on `[start_ms, end_ms)`; only for kinds that compare."""
-        assert self.compare is not None
-        comparison: Comparison = resolve_name(self.compare)(
-            settings, champion, challenger, start_ms, end_ms
-        )
-        return comparison
-
-    def follow_promotion(
-        self, settings: Settings, version: str, on_progress: OnProgress
-    ) -> str | None:
-        """Do what a newly trained champion asks for; a sentence on what was done, if anything."""
-        if self.follow_up is None:
-            return None
-        done: str = resolve_name(self.follow_up)(settings, version, on_progress)
-        return done
-
 
 _ROWS = (
     ModelKind(

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import pyarrow.compute as pc
 
 from ray_apps.registry.kinds import load_version
+from ray_apps.registry.model_kind import Comparison
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
 from reaseq.evaluation.blocks import blocks_of
-from reaseq.evaluation.prequential import PrequentialEvaluation, Quality
+from reaseq.evaluation.prequential import PrequentialEvaluation
 from reaseq.feature_views import GENERATED, ITEMS
 from reaseq.ranker.folder import KIND
 from reaseq.recommendation.recommender import Recommender
@@ -22,20 +21,6 @@ from streams.offline.events import EventArchive
 
 ORDERS_AT_ONCE = 64
 """Orders ranked between two updates of what is in demand: well below a day's."""
-
-
-class Comparison(NamedTuple):
-    """Which model ranks better on `[start_ms, end_ms)`, by NDCG; a tie keeps the champion."""
-
-    champion: Quality
-    challenger: Quality
-    start_ms: int
-    end_ms: int
-
-    @property
-    def challenger_wins(self) -> bool:
-        """Whether to promote."""
-        return self.challenger.ndcg > self.champion.ndcg
 
 
 def compare(

@@ -13,9 +13,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ray_apps.registry.model_kind import TrainingRequest
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
-from ray_apps.training.train import TrainingRequest
 from ray_apps.training.training_set import orders_before
 from reaseq.errors import NotReadyError
 from reaseq.feature_views import ITEMS

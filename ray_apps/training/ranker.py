@@ -7,9 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ray_apps.registry.model_kind import TrainingRequest
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
-from ray_apps.training.train import TrainingRequest
 from ray_apps.training.training_set import TrainingSet, build_training_set
 from reaseq.feature_views import POPULARITY
 from reaseq.ranker.fit import RankerFit, order_trends, text_by_code

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import pyarrow.compute as pc
 
 from ray_apps.registry.kinds import kind_of, registry_of
+from ray_apps.registry.model_kind import Comparison, OnProgress
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
-from ray_apps.training.compare import Comparison
-from ray_apps.training.train import Fitter, OnEpoch, OnProgress, train_and_register
+from ray_apps.training.train import Fitter, OnEpoch, train_and_register
 from reaseq.artifacts import Manifest, read_trained_up_to_ms
 from reaseq.errors import NotReadyError
 from reaseq.types import DAY_MS

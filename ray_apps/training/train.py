@@ -5,9 +5,10 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from ray_apps.registry.kinds import kind_of, registry_of
+from ray_apps.registry.model_kind import OnProgress, TrainingRequest
 from ray_apps.settings import Settings, TrainSettings
 from reaseq.artifacts import Manifest
 from reaseq.training.loop import EpochReport, Fit, FitState
@@ -15,37 +16,8 @@ from reaseq.training.worker import Worker
 
 OnEpoch = Callable[[EpochReport], None]
 
-OnProgress = Callable[[str, int, int], None]
-"""Called with (what is done, how many are, of how many); (what, 0, 0) where nothing is counted."""
-
 Fitter = Callable[[TrainSettings, Fit, Path, OnEpoch], FitState]
 """Runs a fit and returns its last state; checkpoints may lie under the folder."""
-
-
-class TrainingRequest(NamedTuple):
-    """What is asked of a training, whatever the kind of model."""
-
-    before_ms: int | None = None
-    """Learn only from what came before; None: from everything."""
-    seed: int = 0
-    on_progress: OnProgress = lambda what, done, total: None
-
-
-class Training(Protocol):
-    """The data of one training, and what becomes of the weights it gives."""
-
-    @property
-    def fit(self) -> Fit:
-        """The fit, ready to travel to the workers."""
-        ...
-
-    def save(self, state: FitState, version: str, folder: Path) -> Manifest[Any]:
-        """Write the model folder of a version from the fit's last state."""
-        ...
-
-    def finish(self, version: str) -> None:
-        """What is to be done once the version is complete in the registry."""
-        ...
 
 
 def train_and_register(

@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ray_apps.registry.kinds import ModelKind
+from ray_apps.registry.model_kind import ModelKind, TrainingRequest
 from ray_apps.settings import Settings
-from ray_apps.training.train import TrainingRequest
 from reaseq.artifacts import Manifest, read_manifest, read_weights, save_artifact
 from reaseq.training.loop import FitState, OnEpoch, WeightedLoss, train, trained_weights
 from reaseq.training.settings import FitSettings
