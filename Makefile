@@ -41,7 +41,7 @@ check: $(STAMP)  ## style, layers and types
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-format: $(STAMP)  ## mend style
+format: $(STAMP)  ## fix style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

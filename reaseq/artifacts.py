@@ -5,7 +5,7 @@ weights.safetensors trained weights
 vocabulary.json     the item of each code
 
 What else a kind of model needs lies in files of its own beside them. The manifest is written last
-and removed first: a folder without one is no model, so a write that was cut off is never loaded.
+and removed first: a folder without one is not a model, so a write that was cut off is never loaded.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ EVENT_SCHEMA = pa.schema(
         pa.field("value", pa.float64()),
     ]
 )
-"""One row an event; see `reaseq.events.Event` for the meaning of each column."""
+"""One row per event; see `reaseq.events.Event` for the meaning of each column."""
 
 ITEM_SCHEMA = pa.schema(
     [
@@ -25,7 +25,7 @@ ITEM_SCHEMA = pa.schema(
         pa.field("event_time_ms", pa.int64(), nullable=False),
     ]
 )
-"""One row an item description; see `reaseq.events.Item`."""
+"""One row per item description; see `reaseq.events.Item`."""
 
 SEQUENCE_SCHEMA = pa.schema(
     [
@@ -39,7 +39,7 @@ SEQUENCE_SCHEMA = pa.schema(
         pa.field("revision", pa.int64(), nullable=False),
     ]
 )
-"""One row a user sequence: the newest N distinct events, oldest first.
+"""One row per user sequence: the newest N distinct events, oldest first.
 
 The lists of a row have one length. `event_keys` holds the 64-bit hash of each event id.
 `(newest_event_time_ms, revision)` only grows for a user, so it orders all versions of a row.
@@ -52,12 +52,12 @@ ORDER_SCHEMA = pa.schema(
         pa.field("label_item_ids", pa.list_(pa.string()), nullable=False),
     ]
 )
-"""One row an order: what one user bought at one moment, the labels of one ranking."""
+"""One row per order: what one user bought at one moment, the labels of one ranking."""
 
 TRAINING_SCHEMA = pa.schema(
     [*SEQUENCE_SCHEMA, ORDER_SCHEMA.field("label_time_ms"), ORDER_SCHEMA.field("label_item_ids")]
 )
-"""One row an order with the user sequence as it was just before it."""
+"""One row per order with the user sequence as it was just before it."""
 
 POPULARITY_SCHEMA = pa.schema(
     [
@@ -67,7 +67,7 @@ POPULARITY_SCHEMA = pa.schema(
         pa.field("event_time_ms", pa.int64(), nullable=False),
     ]
 )
-"""One row an item: how often it was bought, and by how many users, up to `event_time_ms`."""
+"""One row per item: how often it was bought, and by how many users, up to `event_time_ms`."""
 
 GENERATED_SCHEMA = pa.schema(
     [
@@ -82,10 +82,10 @@ GENERATED_SCHEMA = pa.schema(
         pa.field("revision", pa.int64(), nullable=False),
     ]
 )
-"""One row a user: generated behaviours, most probable first.
+"""One row per user: generated behaviours, most probable first.
 
-They rest on the version `(newest_event_time_ms, revision)` of the user's sequence, which had taken
-in every record of `partition` before `next_offset` (-1 and 0: it did not come from the log).
+They were generated for the version `(newest_event_time_ms, revision)` of the user's sequence, which
+had taken in every record of `partition` before `next_offset` (-1 and 0: it did not come from the log).
 """
 
 GENERATED_ITEM_IDS = "generated_item_ids"
@@ -112,4 +112,4 @@ KNOWLEDGE_SCHEMA = pa.schema(
         pa.field("event_time_ms", pa.int64(), nullable=False),
     ]
 )
-"""One row an item: what an agent found out about it, accepted or rejected, with its provenance."""
+"""One row per item: what an agent says about it, accepted or rejected, with its provenance."""

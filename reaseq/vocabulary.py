@@ -62,7 +62,7 @@ class ItemVocabulary:
         return np.asarray(pc.fill_null(positions, -1).to_numpy(), np.int64) + 1
 
     def decode(self, codes: Int64s | Sequence[int]) -> list[str]:
-        """The item ids of `codes`. Raises ValueError for a code that is no item."""
+        """The item ids of `codes`. Raises ValueError for a code that is not an item."""
         positions = np.asarray(codes, np.int64) - 1
         if positions.size and (positions.min() < 0 or positions.max() >= len(self)):
             raise ValueError(f"codes must lie in 1..{len(self)}; 0 is padding and has no item id")

@@ -1,4 +1,4 @@
-"""Is this machine fit to run reaseq, and if not, what mends it."""
+"""Is this machine fit to run reaseq, and if not, how to fix it."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _broker(settings: Settings) -> Finding:
         with tempfile.TemporaryDirectory() as folder:
             start_broker(settings.kafka, Path(folder)).close()
     except LogError as error:
-        fix = "mend kafka.* in the settings (`reaseq settings`)"
+        fix = "fix kafka.* in the settings (`reaseq settings`)"
         return Finding("Kafka", False, str(error), fix)
     started = "embedded broker" if settings.kafka.launcher is None else settings.kafka.launcher
     return Finding("Kafka", True, f"{started} starts and stops")

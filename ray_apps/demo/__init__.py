@@ -1,1 +1,1 @@
-"""The demo: the whole loop on real data, told as a run and written down as a report."""
+"""The demo: the whole loop on real data, as a run and written down as a report."""

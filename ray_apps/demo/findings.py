@@ -66,7 +66,7 @@ def _items(answer: httpx.Response) -> list[ShownItem]:
 
 
 def knowledge_card(run: DemoRun, features: Features) -> ShownKnowledge | None:
-    """What was found out about the new item, or else about the best seller that was accepted."""
+    """The knowledge about the new item, or else about the best seller that was accepted."""
     known = [row for row in features.newest(KNOWLEDGE).to_pylist() if row["verdict"] == "accepted"]
     if not known:
         return None

@@ -272,7 +272,7 @@ def _reasoning(report: Report) -> Table:
     if known:
         table.add_row("knowledge from", f"{known.source} {known.model or ''}")
         accepted = f"{known.accepted} accepted, {known.valid_json} valid JSON"
-        table.add_row("items found out about", f"{known.items}, of these {accepted}")
+        table.add_row("items described by the agent", f"{known.items}, of these {accepted}")
         table.add_row("tokens per second", f"{known.tokens_per_second:,.0f}")
     table.add_row("generated behaviours", f"{made.behaviours:,} for {made.users:,} users")
     table.add_row("generated per second", f"{made.behaviours_per_second:,.0f}")

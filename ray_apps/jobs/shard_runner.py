@@ -20,7 +20,7 @@ class RunnableShard(Protocol):
         """Load every partition's checkpoint and read on from there."""
 
     def run(self, should_stop: Callable[[], bool]) -> None:
-        """Follow the log until told to stop, then checkpoint once more."""
+        """Follow the log until stopped, then checkpoint once more."""
 
     def close(self) -> None:
         """Let the connections go."""

@@ -154,7 +154,7 @@ def without_password(uri: str) -> str:
 def translated_errors(uri: str) -> Iterator[None]:
     """MLflow's errors as RegistryError, without a password.
 
-    What MLflow cannot accept is told as such; anything else names the setting to look at.
+    What MLflow cannot accept is named as such; anything else names the setting to look at.
     """
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError

@@ -40,7 +40,7 @@ class OutputMute:
     """Sends Python's output where compiled code's errors go, while Ray is taken down.
 
     Ray reports every actor it was told to end as one that failed, some of it at the very end of the
-    program: hushed when the first part goes, heard again only for an error of ours.
+    program: muted when the first part goes, heard again only for an error of ours.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
-"""A watchman for a private cluster: ends what outlives the program that started it.
+"""A watchdog for a private cluster: ends what outlives the program that started it.
 
 Ray's own processes end with their parent, but not all of them when that parent is killed with
-SIGKILL (its agents stay). The watchman is a small process that holds one end of a pipe; when the
+SIGKILL (its agents stay). The watchdog is a small process that holds one end of a pipe; when the
 other end goes, however its holder ended, it kills every process of the run and removes its folder.
 A process belongs to the run when it carries its mark in the environment, or has a file open in the
 folder (Ray's agents overwrite their environment with a title).
@@ -27,10 +27,10 @@ GRACE_S = 2.0
 
 
 class Reaper:
-    """The watchman of one run, seen from the program that it watches."""
+    """The watchdog of one run, seen from the program that it watches."""
 
     def __init__(self, folder: Path) -> None:
-        """Mark this process, and with it all it will start, and set the watchman up."""
+        """Mark this process, and with it all it will start, and set the watchdog up."""
         mark = folder.name
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         environment.pop(RUN_MARK, None)
@@ -43,7 +43,7 @@ class Reaper:
         os.environ[RUN_MARK] = mark
 
     def close(self) -> None:
-        """Let the watchman do its round now, and wait until it has."""
+        """Let the watchdog do its round now, and wait until it has."""
         os.environ.pop(RUN_MARK, None)
         assert self._process.stdin is not None
         self._process.stdin.close()

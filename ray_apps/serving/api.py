@@ -87,14 +87,14 @@ class GeneratedItem(BaseModel):
 
 
 class GeneratedOut(BaseModel):
-    """What was generated for a user, most probable first, and what it rests on."""
+    """What was generated for a user, most probable first, and its provenance."""
 
     user_id: str
     items: list[GeneratedItem]
     model_version: str
     generated_at_ms: int
-    newest_event_time_ms: int = Field(description="Of the sequence it rests on.")
-    revision: int = Field(description="Of the sequence it rests on.")
+    newest_event_time_ms: int = Field(description="Of the sequence it was generated for.")
+    revision: int = Field(description="Of the sequence it was generated for.")
     partition: int = Field(description="Of the event topic; -1 where it did not come from the log.")
     next_offset: int = Field(description="All the user's events before it were taken in.")
 

@@ -117,7 +117,7 @@ class RequestHandler:
         return await asyncio.to_thread(self._lookups.generated, user_id)
 
     async def knowledge(self, item_id: str) -> KnowledgeOut:
-        """What an agent found out about an item, with provenance and verdict."""
+        """What an agent says about an item, with provenance and verdict."""
         return await asyncio.to_thread(self._lookups.knowledge, item_id)
 
     async def item(self, item_id: str) -> ItemOut:

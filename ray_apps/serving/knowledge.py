@@ -29,7 +29,7 @@ MAX_ITEMS_PER_POLL = 1000
 
 
 class KnowledgeProgress(NamedTuple):
-    """What has been found out since the start."""
+    """What has been learnt since the start."""
 
     learned: KnowledgeStats = KnowledgeStats()
     model: str | None = None

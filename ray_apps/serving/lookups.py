@@ -38,10 +38,10 @@ class Lookups:
         return GeneratedOut(**kept, items=items)
 
     def knowledge(self, item_id: str) -> KnowledgeOut:
-        """What an agent found out about an item, with provenance and verdict."""
+        """What an agent says about an item, with provenance and verdict."""
         row = self._row(KNOWLEDGE, item_id)
         if row is None:
-            raise not_found(f"nothing has been found out about item {item_id} yet")
+            raise not_found(f"there is no knowledge about item {item_id} yet")
         return KnowledgeOut(**row)
 
     def item(self, item_id: str) -> ItemOut:

@@ -1,6 +1,6 @@
 """Keeps a recommender's new items up to date: what came after its model, as vectors.
 
-An item can be shown as soon as the catalogue has it, by its title; when an agent has found out
+An item can be shown as soon as the catalogue has it, by its title; when an agent has said
 more about it, its vector is made again.
 """
 

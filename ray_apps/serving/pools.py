@@ -1,4 +1,4 @@
-"""Which deployment runs on which pool, and what Serve is told about it.
+"""Which deployment runs on which pool, and what Serve is given about it.
 
 A pool is a place in the cluster with a budget: how much of a node a replica may use, which nodes it
 may take, how many replicas there are (`ray_apps.settings.PoolSettings`). The builder of the
@@ -51,7 +51,7 @@ def deployments(settings: Settings) -> list[str]:
 
 
 def options(settings: Settings, deployment: str) -> dict[str, Any]:
-    """What `serve.deployment(cls, **options)` is told about a deployment.
+    """What `serve.deployment(cls, **options)` takes about a deployment.
 
     Raises KeyError for a deployment that DEPLOYMENT_POOLS does not know.
     """

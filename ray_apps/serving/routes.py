@@ -54,14 +54,14 @@ def _add_users(api: FastAPI, handler: RequestHandler) -> None:
 
     @api.get("/v1/users/{user_id}/generated")
     async def generated(user_id: str) -> GeneratedOut:
-        """What the behaviour generator infers beyond the log, with what it rests on."""
+        """What the behaviour generator infers beyond the log, with its provenance."""
         return await handler.generated(user_id)
 
 
 def _add_items(api: FastAPI, handler: RequestHandler) -> None:
     @api.get("/v1/items/{item_id}/knowledge")
     async def knowledge(item_id: str) -> KnowledgeOut:
-        """What an agent found out about an item, with provenance and verdict."""
+        """What an agent says about an item, with provenance and verdict."""
         return await handler.knowledge(item_id)
 
     @api.get("/v1/items/{item_id}")

@@ -41,7 +41,7 @@ class TrainingSet(NamedTuple):
     """All events before the end of the period (EVENT_SCHEMA)."""
     vocabulary: ItemVocabulary
     text_vectors: Float32s
-    """[num_items, 384], in the order of the vocabulary, with what agents found out."""
+    """[num_items, 384], in the order of the vocabulary, with what agents say about them."""
     plain_text_vectors: Float32s
     """[num_items, 384] without it."""
 

@@ -30,12 +30,12 @@ CREATE MACRO usable_time(ms) AS CASE
 
 
 def time_ms_sql(text: str, unit: TimeUnit | None, time_format: str | None) -> str:
-    """SQL of a text column as milliseconds since 1970 UTC; NULL where it is no time.
+    """SQL of a text column as milliseconds since 1970 UTC; NULL where it is not a time.
 
     The connection must know `TIME_MACRO`. With a format: by strptime. Else ISO 8601 (UTC where it
     names no zone; " UTC", " GMT", "Z", "+0100", "+00" are understood), and numbers in `unit`. One
-    without a unit is told by its size: seconds, milliseconds, microseconds or nanoseconds since
-    1970, or a day as yyyymmdd. Times before 1970 and from 2100 on are NULL.
+    without a unit is recognised by its size: seconds, milliseconds, microseconds or nanoseconds
+    since 1970, or a day as yyyymmdd. Times before 1970 and from 2100 on are NULL.
     """
     text = f"trim({text})"
     if time_format:
@@ -81,7 +81,7 @@ def _iso_ms(text: str) -> str:
 def check_times(
     con: duckdb.DuckDBPyConnection, unit: TimeUnit | None, time_format: str | None
 ) -> None:
-    """Raise FileError where the column `event_time` of the table `raw` cannot be told as a whole.
+    """Raise FileError where the column `event_time` of the table `raw` is not clear as a whole.
 
     That is: day and month may be swapped, nothing can be read, or numbers all lie in 1970.
     """

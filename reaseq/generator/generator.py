@@ -33,7 +33,7 @@ ANSWER_SCHEMA = pa.schema(
         pa.field("probabilities", pa.list_(pa.float64()), nullable=False),
     ]
 )
-"""What `generate` gives: one row a sequence, most probable behaviour first."""
+"""What `generate` gives: one row per sequence, most probable behaviour first."""
 
 _ROWS_AT_ONCE = 64
 """Rows generated for together: bounds the logits [B, num_items] in memory."""

@@ -1,4 +1,4 @@
-"""What an agent found out about one item, with where it is from.
+"""What an agent says about one item, with where it is from.
 
 Six answers: what the item is, who needs it, when, where, why, and with what. Knowledge is kept per
 (item content, prompt version, model): the same key is never asked twice, whatever the verdict was.
@@ -63,7 +63,7 @@ def answers_schema() -> dict[str, object]:
 
 
 class KnowledgeKey(NamedTuple):
-    """What knowledge rests on; a change of any part asks for new knowledge."""
+    """What knowledge depends on; a change of any part asks for new knowledge."""
 
     content_hash: str
     prompt_version: str
@@ -96,7 +96,7 @@ class ItemKnowledge(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> KnowledgeKey:
-        """What it rests on."""
+        """What it depends on."""
         return KnowledgeKey(self.content_hash, self.prompt_version, self.model)
 
     @property

@@ -28,7 +28,7 @@ class KnowledgeAgent(Protocol):
     """Finds out about an item: `ProductAgent` by a model, `RecordedAgent` from the record."""
 
     def key(self, item: Item) -> KnowledgeKey | None:
-        """What its answer will rest on; None when it has none for this item."""
+        """The key of its answer; None when it has none for this item."""
 
     async def run(self, item: Item) -> ItemKnowledge:
         """Find out. Raises TextGenerationError when that cannot be done now."""
@@ -131,16 +131,16 @@ class KnowledgeBase:
         """
         started = time.monotonic()
         wanted = {item.item_id: item for item in items}
-        told = _Telling(KnowledgeStats(num_items=len(wanted)), started, on_progress)
-        remaining = iter(await self._unknown(wanted, told))
-        workers = [self._work(remaining, told) for _ in range(self._max_concurrent)]
+        tally = _Tally(KnowledgeStats(num_items=len(wanted)), started, on_progress)
+        remaining = iter(await self._unknown(wanted, tally))
+        workers = [self._work(remaining, tally) for _ in range(self._max_concurrent)]
         outcomes = await asyncio.gather(*workers, return_exceptions=True)
         for outcome in outcomes:
             if outcome is not None:
                 raise outcome
-        return told.learned
+        return tally.learned
 
-    async def _unknown(self, wanted: dict[str, Item], told: _Telling) -> list[Item]:
+    async def _unknown(self, wanted: dict[str, Item], tally: _Tally) -> list[Item]:
         async with self._store_lock:
             stored = await asyncio.to_thread(self._store.read, list(wanted))
         kept = {one.item_id: one.key for one in knowledge_of(stored)}
@@ -148,26 +148,26 @@ class KnowledgeBase:
         for item in wanted.values():
             key = self._agent.key(item)
             if key is None:
-                told.add(KnowledgeStats(num_unanswerable=1))
+                tally.add(KnowledgeStats(num_unanswerable=1))
             elif kept.get(item.item_id) == key:
-                told.add(KnowledgeStats(num_known=1))
+                tally.add(KnowledgeStats(num_known=1))
             else:
                 unknown.append(item)
         return unknown
 
-    async def _work(self, remaining: Iterator[Item], told: _Telling) -> None:
+    async def _work(self, remaining: Iterator[Item], tally: _Tally) -> None:
         for item in remaining:
             try:
                 found = await self._agent.run(item)
             except TextGenerationError as error:
-                told.add(KnowledgeStats(failed=(item.item_id,), failure=str(error)))
+                tally.add(KnowledgeStats(failed=(item.item_id,), failure=str(error)))
                 continue
             async with self._store_lock:
                 await asyncio.to_thread(self._store.write, knowledge_table([found]))
-            told.add(_counts(found))
+            tally.add(_counts(found))
 
 
-class _Telling:
+class _Tally:
     """Adds up what was done and tells it."""
 
     def __init__(

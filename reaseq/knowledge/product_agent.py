@@ -1,7 +1,7 @@
 """The product agent: one item in, what it is and who needs it out, in one call to a language model.
 
 Reasoning first, as far as a small model can: it says what the item is before it says who needs it,
-when, where and why, so each answer rests on those before it. Turns with other items show the form.
+when, where and why, so each answer builds on those before it. Turns with other items show the form.
 
 What a shop writes is data. It reaches the model as one JSON object of plain text, and whatever the
 model makes of it has to pass the schema, the decoder and the critic.
@@ -65,7 +65,7 @@ class ProductAgent:
         self._clock_ms = clock_ms
 
     def key(self, item: Item) -> KnowledgeKey:
-        """What the answer will rest on."""
+        """What the answer will depend on."""
         hash_of_item = content_hash(item.title, item.description)
         return KnowledgeKey(hash_of_item, PROMPT_VERSION, self._generator.model)
 
@@ -122,7 +122,7 @@ def _json(value: dict[str, str]) -> str:
 
 
 def _version_of_prompt() -> str:
-    """Changes whenever anything the model is told, or is judged by, does."""
+    """Changes whenever anything the model is given, or is judged by, does."""
     shown = [(title, msgspec.structs.asdict(answers)) for title, answers in EXAMPLES]
     content = [SYSTEM, shown, answers_schema(), MAX_TITLE_LENGTH, MAX_DESCRIPTION_LENGTH]
     named = json.dumps([content, CRITIC_VERSION], sort_keys=True)

@@ -39,7 +39,7 @@ class StoredModel(NamedTuple):
     vocabulary: ItemVocabulary
     trends: ItemTrends
     plain_text: torch.Tensor
-    """[N, T] by code: text vectors of the items without what agents found out about them."""
+    """[N, T] by code: text vectors of the items without what agents say about them."""
 
 
 def save_model(folder: Path, stored: StoredModel) -> None:

@@ -32,7 +32,7 @@ class RankerInputs(NamedTuple):
 ALL_INPUTS = RankerInputs()
 
 ByKnowledge = Mapping[bool, Candidates]
-"""The same items with what agents found out about them and without."""
+"""The same items with what agents say about them about them and without."""
 
 _ROWS_AT_ONCE = 4
 """Rows scored together against the whole catalogue: the attention's [B, L, C] stays in cache."""

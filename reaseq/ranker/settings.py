@@ -29,7 +29,7 @@ class RankerSettings(FitSettings):
     """K: windows in which the demand for an item is measured. Empty: sequence only."""
 
     use_knowledge: bool = True
-    """Let what agents found out about an item join the text behind its representation."""
+    """Let what agents say about an item join the text behind its representation."""
     use_generated: bool = True
     """Look at the generated sequence beside the logged one."""
     num_generated: Count = 20

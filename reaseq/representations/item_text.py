@@ -1,4 +1,4 @@
-"""The text an item is represented by: what its shop says, and what agents found out beside it."""
+"""The text an item is represented by: what its shop says, and what agents say about it."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ class QueryLimits(NamedTuple):
 
 
 LIMITS = QueryLimits()
-"""Without being told otherwise: what a laptop can spare beside the rest."""
+"""By default: what a laptop can spare beside the rest."""
 
 
 @contextmanager

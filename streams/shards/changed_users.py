@@ -16,7 +16,7 @@ from streams.shards.positions import Position
 
 
 class Due(NamedTuple):
-    """Users to generate for: their sequences, and the log positions these rest on."""
+    """Users to generate for: their sequences, and the log positions these include."""
 
     sequences: pa.Table
     positions: list[Position]
@@ -31,7 +31,7 @@ class ChangedUsers:
     """Collects users with new events until the features show these, and then tells who is due.
 
     A user is due whose sequence holds at least `min_new_events` events newer than what the stored
-    generated behaviours rest on. The rule needs no memory, so a restart forgets nothing.
+    generated behaviours were made for. The rule needs no memory, so a restart forgets nothing.
     """
 
     def __init__(self, features: FeatureTables, min_new_events: int) -> None:
@@ -82,7 +82,7 @@ class ChangedUsers:
         return Due(changed, [shown[u].position for u in changed["user_id"].to_pylist()])
 
     def _num_new(self, sequences: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-        """Events of each sequence that its user's generated behaviours do not rest on."""
+        """Events of each sequence that its user's generated behaviours were not made for."""
         generated = self._features.read(GENERATED, sequences["user_id"].to_pylist())
         known_ms = dict(
             zip(

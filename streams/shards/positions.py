@@ -1,4 +1,4 @@
-"""How far the shards have come for each user: which of the log's records a sequence rests on."""
+"""How far the shards have come for each user: which of the log's records a sequence includes."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class Shard:
         return {partition: p.next_offset for partition, p in self._progress.items()}
 
     def run(self, should_stop: Callable[[], bool]) -> None:
-        """Follow the log until told to stop, then checkpoint once more."""
+        """Follow the log until stopped, then checkpoint once more."""
         while not should_stop():
             self.step()
             if time.monotonic() - self._saved_at >= self._settings.checkpoint_interval_s:

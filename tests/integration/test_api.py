@@ -109,7 +109,7 @@ def test_wrong_requests_name_what_is_wrong(shop: Shop, wrong: dict[str, Any], fi
 
 
 def test_wrong_questions_are_refused(shop: Shop) -> None:
-    """An unknown scene and a `k` out of bounds are the client's to mend."""
+    """An unknown scene and a `k` out of bounds are the client's to fix."""
     path = f"/v1/users/{shop.user_id}/recommendations"
     assert shop.http.get(path, params={"scene": "attic"}).status_code == 422
     assert shop.http.get(path, params={"k": 0}).status_code == 422

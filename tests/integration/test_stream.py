@@ -114,7 +114,7 @@ def test_a_stopped_stream_goes_on_with_another_number_of_shards(settings: Settin
 
 
 def test_a_second_stream_on_one_home_is_refused(settings: Settings) -> None:
-    """Two would write the same checkpoints: the second is told so, the first goes on."""
+    """Two would write the same checkpoints: the second is refused, the first goes on."""
     base = Infrastructure(settings, KafkaLog(settings.kafka))
     with streaming(base) as first:
         with pytest.raises(ValueError, match="already runs"), streaming(base):

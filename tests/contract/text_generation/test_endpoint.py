@@ -1,4 +1,4 @@
-"""What an endpoint does wrong, said so that one can mend it."""
+"""What an endpoint does wrong, said so that one can fix it."""
 
 from __future__ import annotations
 

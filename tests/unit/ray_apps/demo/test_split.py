@@ -1,4 +1,4 @@
-"""`ray_apps.demo.split`: how a log is told as a run."""
+"""`ray_apps.demo.split`: how a log is cut into a run."""
 
 from __future__ import annotations
 

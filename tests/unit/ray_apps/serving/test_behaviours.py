@@ -92,7 +92,7 @@ def refreshing(tmp_path: Path) -> Refreshing:
 
 
 def test_only_who_is_due_is_generated_for(refreshing: Refreshing) -> None:
-    """With enough new events; the row says what it rests on."""
+    """With enough new events; the row says its provenance."""
     refreshing.happened("few", 1)
     refreshing.happened("many", 1, 2)
     refreshing.step()

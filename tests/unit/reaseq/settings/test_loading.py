@@ -115,7 +115,7 @@ def test_a_wrong_value_in_the_file_is_refused_by_name(
 def test_a_wrong_variable_is_refused_by_name(
     monkeypatch: pytest.MonkeyPatch, variable: str, value: str, message: str
 ) -> None:
-    """The message says which field is wrong and which variable to mend."""
+    """The message says which field is wrong and which variable to fix."""
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsError, match=message):
         load_settings()
