@@ -85,7 +85,7 @@ GENERATED_SCHEMA = pa.schema(
 """One row per user: generated behaviours, most probable first.
 
 They were generated for the version `(newest_event_time_ms, revision)` of the user's sequence, which
-had taken in every record of `partition` before `next_offset` (-1 and 0: it did not come from the log).
+had taken in every record of `partition` before `next_offset` (-1 and 0: not from the log).
 """
 
 GENERATED_ITEM_IDS = "generated_item_ids"

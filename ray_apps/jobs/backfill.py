@@ -32,7 +32,8 @@ def backfill_events(
     """Write the history in Parquet (EVENT_SCHEMA) to the features; return the number of users.
 
     Ray must be initialised and the feature store applied. `progress` is called with how many more
-    events are done. A backfill repeated leaves the same features; offline, what is equal is there twice.
+    events are done. A backfill repeated leaves the same features; offline, equal rows are there
+    twice.
     """
     num_partitions = settings.kafka.num_partitions
     run = f"backfill-{uuid.uuid4().hex}"
