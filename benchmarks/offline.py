@@ -146,6 +146,7 @@ def run_round(folder: Path, options: argparse.Namespace, rng: np.random.Generato
     expected = timed(theirs["join"], lambda: join_parts(parts, users, at_us))
     found = timed(ours["join"], lambda: rows_as_of(table, "user_id", users, pa.array(at_us), KNOWN))
     assert found is not None
+    assert expected is not None
     assert found.equals(expected), "both joins find the same"
     read = timed(theirs["events"], lambda: read_parts(part_events))
     distinct = timed(ours["events"], archive.read)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import ray
@@ -38,10 +39,11 @@ def backfill_events(
     num_partitions = settings.kafka.num_partitions
     run = f"backfill-{uuid.uuid4().hex}"
 
-    def with_partition(table: pa.Table) -> pa.Table:
+    # Ray's types ask for functions of every batch format; these two get pyarrow's.
+    def with_partition(table: Any) -> Any:
         return table.append_column(_PARTITION, partitions_of(table["user_id"], num_partitions))
 
-    def merge_partition(table: pa.Table) -> pa.Table:
+    def merge_partition(table: Any) -> Any:
         number = table[_PARTITION][0].as_py()
         num_users = backfill(
             table,

@@ -130,7 +130,7 @@ def _run(
     if not starts:
         return GenerationSummary(0, 0)
     slices = [rows.slice(start, USERS_AT_ONCE) for start in starts]
-    numbered = [
+    numbered: list[pa.Table | bytes] = [
         part.append_column(_SLICE, pa.repeat(pa.scalar(number, pa.int64()), part.num_rows))
         for number, part in enumerate(slices)
     ]

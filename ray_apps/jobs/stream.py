@@ -38,7 +38,7 @@ _CPUS_PER_SHARD = 0.5
 class ShardActor:
     """The shell Ray Data keeps alive: runs the shard it is given to its end."""
 
-    def __init__(self, settings: Settings, control: ActorHandle) -> None:
+    def __init__(self, settings: Settings, control: ActorHandle[Any]) -> None:
         build = shard_builder(settings).build
         self._runner = ShardRunner(build, RemoteControl(control), warm_up=warm_up)
 
@@ -51,7 +51,7 @@ class ShardActor:
 class RemoteControl:
     """The control actor as a `Control`."""
 
-    def __init__(self, actor: ActorHandle) -> None:
+    def __init__(self, actor: ActorHandle[Any]) -> None:
         self._actor = actor
 
     def started(self, shard: int, pid: int) -> None:
@@ -86,7 +86,8 @@ class StreamJob:
     """The running stream. Ray must be initialised, the topics and the feature store must exist."""
 
     def __init__(self, settings: Settings, log: Log) -> None:
-        self._control = ray.remote(num_cpus=0)(StreamControl).remote()
+        control: Any = ray.remote(num_cpus=0)(StreamControl)
+        self._control: Any = control.remote()
         self._shards = _describe_shards(settings, log)
         self._error: BaseException | None = None
         self._thread = threading.Thread(
@@ -135,7 +136,7 @@ class StreamJob:
 
 
 def _dataset(
-    settings: Settings, shards: list[dict[str, Any]], control: ActorHandle
+    settings: Settings, shards: list[dict[str, Any]], control: ActorHandle[Any]
 ) -> ray.data.Dataset:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False

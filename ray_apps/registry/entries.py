@@ -55,8 +55,14 @@ def entry_of(
         figures=dict(run.data.metrics) if run else {},
         trained_up_to_ms=int(trained_up_to) if trained_up_to else None,
         last_promotion=last_promotion,
-        run_id=made.run_id,
+        run_id=run_id_of(made),
     )
+
+
+def run_id_of(made: ModelVersion) -> str:
+    """The run that trained a version; there is none without."""
+    assert made.run_id is not None
+    return made.run_id
 
 
 def state_of(run: Run | None, folder: Path) -> State:

@@ -24,6 +24,7 @@ from ray_apps.registry.entries import (
     entry_of,
     name_of,
     number_of,
+    run_id_of,
     state_of,
 )
 from ray_apps.registry.errors import RegistryError
@@ -88,7 +89,7 @@ class Registry:
         if folder.is_dir() or self.is_empty:
             return folder
         with self._connection.reading() as client:
-            run_ids = {name_of(made): made.run_id for made in _all_versions(client, self._name)}
+            run_ids = {name_of(made): run_id_of(made) for made in _all_versions(client, self._name)}
             run = self._trainings().get(run_ids.get(version, ""))
             if run and state_of(run, folder) == "complete":
                 self._folders.fetch(client, run, version)
@@ -209,7 +210,7 @@ class Registry:
         return [
             entry_of(
                 made,
-                runs.get(made.run_id),
+                runs.get(run_id_of(made)),
                 self._folders[name_of(made)],
                 champion,
                 promotions.get(name_of(made)),

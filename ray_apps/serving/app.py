@@ -34,7 +34,7 @@ def build_app(settings: Settings) -> Application:
     settings = with_secrets(settings)
 
     def deploy(name: str, replica: type, *arguments: object) -> Application:
-        return serve.deployment(replica, **options(settings, name)).bind(settings, *arguments)
+        return serve.deployment(**options(settings, name))(replica).bind(settings, *arguments)
 
     recommender = deploy("recommender", RecommenderReplica)
     generator = deploy("generator", GeneratorReplica)

@@ -6,6 +6,7 @@ A service sees the other deployments as plain callables, so nothing behind the s
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pyarrow as pa
 import torch
@@ -51,8 +52,8 @@ class Gateway(Replica):
     def __init__(
         self,
         settings: Settings,
-        recommender: DeploymentHandle,
-        others: dict[str, DeploymentHandle],
+        recommender: DeploymentHandle[Any],
+        others: dict[str, DeploymentHandle[Any]],
     ) -> None:
         """`others` are the parts that no request waits for, by the name of their deployment."""
         parts = {"recommender": recommender, **others}
@@ -87,12 +88,13 @@ class GeneratorReplica(Replica):
     def __init__(self, settings: Settings) -> None:
         # Whole batches in one thread each: with more, replicas on one machine fight for its cores.
         torch.set_num_threads(1)
-        self.generate.set_max_batch_size(settings.generation.max_batch_size)
-        self.generate.set_batch_wait_timeout_s(settings.generation.batch_wait_timeout_s)
+        batching: Any = self.generate  # the decorator adds setters that its type leaves out
+        batching.set_max_batch_size(settings.generation.max_batch_size)
+        batching.set_batch_wait_timeout_s(settings.generation.batch_wait_timeout_s)
         self._service = generator_service(Ports(settings))
         self.run(self._service, self._service.step, WATCH_INTERVAL_S)
 
-    @serve.batch  # type: ignore[untyped-decorator]
+    @serve.batch
     async def generate(self, tables: list[pa.Table]) -> list[Generated | None]:
         """See `GeneratorService.generate`; a caller sends one table."""
         return await in_thread(self._service.generate, tables)
@@ -105,7 +107,7 @@ class GeneratorReplica(Replica):
 class BehaviourFollower(Replica):
     """Refreshes generated behaviours; one replica follows all partitions."""
 
-    def __init__(self, settings: Settings, generator: DeploymentHandle) -> None:
+    def __init__(self, settings: Settings, generator: DeploymentHandle[Any]) -> None:
         self._service = behaviour_refresher(Ports(settings), generator.generate.remote)
         self.run(self._service, self._service.step, INTERVAL_S)
 
@@ -157,7 +159,7 @@ class LlmReplica(Replica):
 class KnowledgeFollower(Replica):
     """Item knowledge; one replica follows the items."""
 
-    def __init__(self, settings: Settings, llm: DeploymentHandle | None) -> None:
+    def __init__(self, settings: Settings, llm: DeploymentHandle[Any] | None) -> None:
         ask = llm.generate.remote if llm is not None else None
         self._service = knowledge_worker(Ports(settings), ask)
         self.run(self._service, self._service.step, INTERVAL_S)

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from reaseq.knowledge.settings import KnowledgeSettings
 from reaseq.knowledge.text_generator import Generation, Prompt, TextGenerationError
@@ -111,6 +111,7 @@ class VllmTextGenerator:
 
 
 def _start_engine(model: str | Path, settings: KnowledgeSettings) -> Any:
+    from vllm.config import StructuredOutputsConfig
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.platforms import current_platform
     from vllm.v1.engine.async_llm import AsyncLLM
@@ -129,7 +130,9 @@ def _start_engine(model: str | Path, settings: KnowledgeSettings) -> Any:
         # Prompts differ only in their last line.
         enable_prefix_caching=True,
         # A small model left free to write white space writes little else.
-        structured_outputs_config={"backend": "xgrammar", "disable_any_whitespace": True},
+        structured_outputs_config=StructuredOutputsConfig(
+            backend="xgrammar", disable_any_whitespace=True
+        ),
         distributed_executor_backend="uni" if is_cpu else None,
         use_tqdm_on_load=False,
         disable_log_stats=True,
@@ -139,7 +142,7 @@ def _start_engine(model: str | Path, settings: KnowledgeSettings) -> Any:
         return AsyncLLM.from_engine_args(arguments)
 
 
-def _cpu_number_type() -> str:
+def _cpu_number_type() -> Literal["bfloat16", "float32"]:
     """Half precision is emulated, four times slower, on a CPU without instructions for it."""
     import torch
 

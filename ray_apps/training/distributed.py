@@ -66,6 +66,7 @@ def fit_distributed(settings: TrainSettings, fit: Fit, folder: Path, on_epoch: O
             result = trainer.fit()
         except SystemExit:  # what Ray Train makes of Ctrl-C
             raise KeyboardInterrupt from None
+    assert result.checkpoint is not None, "the last epoch always leaves one"
     with result.checkpoint.as_directory() as checkpoint:
         return _read_state(Path(checkpoint))
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reaseq.schemas import ITEM_SCHEMA
+from reaseq.types import Column
 
 BATCH_ROWS = 50_000
 
@@ -53,9 +54,7 @@ class EventLog(NamedTuple):
         return self._replace(events=self.events.filter(pc.is_in(self.events["user_id"], users)))
 
 
-def items_of(
-    item_ids: pa.Array, titles: pa.Array, prices: pa.Array, times_ms: pa.Array
-) -> pa.Table:
+def items_of(item_ids: Column, titles: Column, prices: Column, times_ms: Column) -> pa.Table:
     """One description an item: its latest title and price, dated when it was first seen.
 
     Arguments are columns of source rows ordered by time. An item without any title is called by its

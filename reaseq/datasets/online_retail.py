@@ -47,7 +47,10 @@ def read_online_retail() -> EventLog:
 def _titles(lines: pa.Table) -> pa.ChunkedArray:
     """Descriptions of priced lines; on the others the warehouse noted "damaged", "check" or "?"."""
     nothing = pa.scalar(None, pa.string())
-    return pc.if_else(pc.greater(lines["UnitPrice"], 0), lines["Description"], nothing)
+    titles: pa.ChunkedArray = pc.if_else(
+        pc.greater(lines["UnitPrice"], 0), lines["Description"], nothing
+    )
+    return titles
 
 
 def _events(lines: pa.Table) -> pa.Table:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reaseq.schemas import GENERATED_SCHEMA
+from reaseq.types import Column
 
 
 def generated_rows(
@@ -31,7 +32,7 @@ def generated_rows(
     if answer["user_id"].to_pylist() != sequences["user_id"].to_pylist():
         raise ValueError("row i of the answer must have been generated for row i of the sequences")
     offsets = np.asarray(positions, np.int64).reshape(-1, 2)
-    columns = {
+    columns: dict[str, Column] = {
         "user_id": answer["user_id"],
         "item_ids": answer["item_ids"],
         "probabilities": answer["probabilities"],

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from reaseq.artifacts import is_complete, writing
 from reaseq.candidates.nearest import NearestItems
@@ -33,7 +34,7 @@ from reaseq.recommendation.slate import (
     SlateItem,
 )
 from reaseq.schemas import GENERATED_ITEM_IDS, SEQUENCE_SCHEMA
-from reaseq.types import Int64s
+from reaseq.types import Column, Int64s
 from reaseq.vocabulary import ItemVocabulary
 
 DEFAULTS = RecommenderSettings()
@@ -196,7 +197,7 @@ class _Row:
         """How many behaviours were generated for the user."""
         if GENERATED_ITEM_IDS not in self.table.column_names or not self.table.num_rows:
             return 0
-        return len(self.table[GENERATED_ITEM_IDS][0])
+        return len(self.table[GENERATED_ITEM_IDS][0].as_py())
 
     def newest_order(self) -> _Row | None:
         """The row cut down to what was bought last, at one moment. None: nothing was bought."""
@@ -216,11 +217,11 @@ _EVENT_LISTS = frozenset(f.name for f in SEQUENCE_SCHEMA if pa.types.is_list(f.t
 
 def _take_events(sequence: pa.Table, positions: Int64s) -> pa.Table:
     """The row with only the events at `positions`; what is not an event's stays as it is."""
-    columns = []
+    columns: list[Column] = []
     for field in sequence.schema:
-        column = sequence[field.name]
+        column: Column = sequence[field.name]
         if field.name in _EVENT_LISTS:
-            values = column[0].values.take(pa.array(positions))
+            values = pc.list_flatten(column).take(pa.array(positions))
             column = pa.array([values.to_pylist()], field.type)
         columns.append(column)
     return pa.table(columns, schema=sequence.schema)

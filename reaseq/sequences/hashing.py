@@ -50,5 +50,7 @@ def byte_slices(column: Column) -> tuple[npt.NDArray[np.uint8], Int64s]:
     if not len(array):
         return np.empty(0, np.uint8), np.zeros(1, np.int64)
     _, offset_buffer, data_buffer = array.buffers()
-    offsets = np.frombuffer(offset_buffer, dtype=np.int64)[array.offset :][: len(array) + 1]
-    return np.frombuffer(data_buffer or b"", dtype=np.uint8), offsets
+    assert offset_buffer is not None
+    offsets = np.frombuffer(memoryview(offset_buffer), dtype=np.int64)
+    data = np.frombuffer(memoryview(data_buffer or b""), dtype=np.uint8)
+    return data, offsets[array.offset :][: len(array) + 1]

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from reaseq.events import EventType
 from reaseq.schemas import ORDER_SCHEMA
-from reaseq.types import Int64s
+from reaseq.types import Column, Int64s
 
 
 def purchases_of(events: pa.Table) -> pa.Table:
@@ -53,7 +53,7 @@ def orders_of(events: pa.Table) -> pa.Table:
     offsets = pa.array(np.append(starts, distinct.num_rows), pa.int32())
     item_ids = distinct["item_id"].combine_chunks().cast(pa.string())
     first = distinct.take(pa.array(starts, pa.int64()))
-    columns = [
+    columns: list[Column] = [
         first["user_id"],
         first["event_time_ms"],
         pa.ListArray.from_arrays(offsets, item_ids),

@@ -93,8 +93,10 @@ def _doubles(column: pa.Array) -> pa.Array:
 def _string_lists(column: pa.Array) -> pa.Array:
     offsets, elements = _elements(column)
     messages = _prefixed(ELEMENTS_TAG, elements.cast(pa.binary()))
-    data = np.frombuffer(messages.buffers()[2] or b"", np.uint8)
-    starts = np.frombuffer(messages.buffers()[1], np.int32)[: len(messages) + 1]
+    _, offset_buffer, data_buffer = messages.buffers()
+    assert offset_buffer is not None
+    data = np.frombuffer(memoryview(data_buffer or b""), np.uint8)
+    starts = np.frombuffer(memoryview(offset_buffer), np.int32)[: len(messages) + 1]
     return _prefixed(STRING_LIST_TAG, _slices(data, starts[offsets]))
 
 

@@ -34,7 +34,7 @@ from streams.offline.queries import LIMITS, QueryLimits
 from streams.offline.tables import APPEND_COLUMNS, Commit, OfflineTable
 
 
-class DeltaOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]
+class DeltaOfflineStoreConfig(FeastConfigBaseModel):
     """The `offline_store` section of `feature_store.yaml`; Feast finds it by name."""
 
     type: Literal["streams.feature_store.offline_store.DeltaOfflineStore"] = (
@@ -45,7 +45,7 @@ class DeltaOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]
     num_threads: int = LIMITS.num_threads
 
 
-class DeltaOfflineStore(OfflineStore):  # type: ignore[misc]
+class DeltaOfflineStore(OfflineStore):
     """Offline rows of views with one join key, in `FileSource` paths that are Delta tables."""
 
     @staticmethod
@@ -127,9 +127,10 @@ class DeltaOfflineStore(OfflineStore):  # type: ignore[misc]
             progress(table.num_rows)
 
 
-def _table(config: RepoConfig, source: DataSource) -> OfflineTable:
+def _table(config: RepoConfig, source: DataSource | None) -> OfflineTable:
     if not isinstance(source, FileSource):
-        raise ValueError(f"source {source.name}: the Delta offline store reads FileSource only")
+        name = source.name if source else "none"
+        raise ValueError(f"source {name}: the Delta offline store reads FileSource only")
     return OfflineTable(FileSource.get_uri_for_file_path(config.repo_path, source.path))
 
 
@@ -138,8 +139,10 @@ def _features_as_of(
 ) -> pa.Table:
     """The features `names` of `view`, one row for each asked, null where nothing was known."""
     source = view.batch_source
-    if len(view.join_keys) != 1 or source.field_mapping:
-        raise ValueError(f"view {view.name}: only one join key and no field mapping are supported")
+    if source is None or len(view.join_keys) != 1 or source.field_mapping:
+        raise ValueError(
+            f"view {view.name}: a source with one join key and no field mapping is supported"
+        )
     types = {f.name: from_feast_to_pyarrow_type(f.dtype) for f in view.features}
     return rows_as_of(
         _table(config, source),

@@ -53,18 +53,18 @@ A version without a time does not count: Feast removed the row with its view.
 """
 
 
-class GuardedRedisOnlineStoreConfig(RedisOnlineStoreConfig):  # type: ignore[misc]
+class GuardedRedisOnlineStoreConfig(RedisOnlineStoreConfig):
     """The `online_store` section of `feature_store.yaml`; Feast finds it by name."""
 
     type: Literal["streams.feature_store.redis.GuardedRedisOnlineStore"] = (
-        "streams.feature_store.redis.GuardedRedisOnlineStore"
+        "streams.feature_store.redis.GuardedRedisOnlineStore"  # type: ignore[assignment]
     )
     url_file: Path
     """Holds the URL, `redis://user:password@host:port/database`; Feast's own settings of the
     connection are not used."""
 
 
-class GuardedRedisOnlineStore(GuardCounts, RedisOnlineStore):  # type: ignore[misc]
+class GuardedRedisOnlineStore(GuardCounts, RedisOnlineStore):
     """Feast's Redis layout, guarded writes, safe for many threads and processes."""
 
     _client: Redis | None = None
@@ -112,18 +112,17 @@ class GuardedRedisOnlineStore(GuardCounts, RedisOnlineStore):  # type: ignore[mi
 
     def _read_hash_fields(
         self, config: RepoConfig, commands: list[tuple[bytes, list[str | bytes]]]
-    ) -> list[list[bytes | None]]:
+    ) -> list[list[Any]]:
         with _naming(self._get_client(config.online_store)):
-            found: list[list[bytes | None]] = super()._read_hash_fields(config, commands)
-            return found
+            return super()._read_hash_fields(config, commands)
 
-    def _get_client(self, online_store_config: GuardedRedisOnlineStoreConfig) -> Redis:
+    def _get_client(self, online_store_config: RedisOnlineStoreConfig) -> Redis:
         if self._client is None:
             self._client = connect(_url_in(online_store_config))
         return self._client
 
     async def _get_client_async(
-        self, online_store_config: GuardedRedisOnlineStoreConfig
+        self, online_store_config: RedisOnlineStoreConfig
     ) -> redis_asyncio.Redis:
         if self._client_async is None:
             self._client_async = redis_asyncio.Redis.from_url(_url_in(online_store_config))
@@ -172,7 +171,8 @@ def _naming(client: Redis) -> Iterator[None]:
         ) from error
 
 
-def _url_in(online_store_config: GuardedRedisOnlineStoreConfig) -> str:
+def _url_in(online_store_config: RedisOnlineStoreConfig) -> str:
+    assert isinstance(online_store_config, GuardedRedisOnlineStoreConfig)
     file = online_store_config.url_file
     try:
         return file.read_text(encoding="utf-8")

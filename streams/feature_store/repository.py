@@ -17,7 +17,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import feast
 from feast import Entity, FeatureService, FeatureStore, FeatureView
@@ -96,8 +96,8 @@ def open_store(home: Path) -> tuple[FeatureStore, GuardedOnlineStore]:
         store = FeatureStore(repo_path=str(home))
         store.refresh_registry()
     # Feast keeps an instance of the same class for its reads; the writes go to one of our own.
-    online: GuardedOnlineStore = get_online_store_from_config(store.config.online_store)
-    return store, online
+    online = get_online_store_from_config(store.config.online_store)
+    return store, cast(GuardedOnlineStore, online)
 
 
 def store_settings(home: Path, online: OnlineStoreName) -> str:

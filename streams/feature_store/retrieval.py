@@ -11,7 +11,7 @@ from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMeta
 from feast.saved_dataset import SavedDatasetStorage
 
 
-class ArrowRetrievalJob(RetrievalJob):  # type: ignore[misc]
+class ArrowRetrievalJob(RetrievalJob):
     """A join that runs when its result is asked for."""
 
     def __init__(self, join: Callable[[], pa.Table], metadata: RetrievalMetadata | None) -> None:

@@ -43,15 +43,15 @@ CREATE TABLE IF NOT EXISTS reaseq_row_version (
 WRITE_VERSION = "INSERT OR REPLACE INTO reaseq_row_version VALUES (?, ?, ?, ?)"
 
 
-class GuardedSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):  # type: ignore[misc]
+class GuardedSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
     """The `online_store` section of `feature_store.yaml`; Feast finds it by name."""
 
     type: Literal["streams.feature_store.sqlite.GuardedSqliteOnlineStore"] = (
-        "streams.feature_store.sqlite.GuardedSqliteOnlineStore"
+        "streams.feature_store.sqlite.GuardedSqliteOnlineStore"  # type: ignore[assignment]
     )
 
 
-class GuardedSqliteOnlineStore(GuardCounts, SqliteOnlineStore):  # type: ignore[misc]
+class GuardedSqliteOnlineStore(GuardCounts, SqliteOnlineStore):
     """Feast's sqlite layout, guarded writes, safe for many threads and processes."""
 
     def __init__(self) -> None:

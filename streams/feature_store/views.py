@@ -92,7 +92,8 @@ def without_nulls(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if not column.null_count:
         return column
     nothing = pa.scalar(_nothing(column.type), column.type)
-    return pc.if_else(column.is_valid(), column, nothing)
+    known: pa.ChunkedArray = pc.if_else(column.is_valid(), column, nothing)
+    return known
 
 
 def _nothing(kind: pa.DataType) -> object:
@@ -102,5 +103,4 @@ def _nothing(kind: pa.DataType) -> object:
 
 
 def _contiguous(column: pa.ChunkedArray) -> pa.Array:
-    chunk = column.combine_chunks()
-    return chunk.combine_chunks() if isinstance(chunk, pa.ChunkedArray) else chunk
+    return column.combine_chunks()

@@ -53,7 +53,7 @@ class Codec(Generic[RecordType]):
         for row in table.to_pylist():
             yield self._encoder.encode({k: v for k, v in row.items() if v is not None})
 
-    def decode(self, values: pa.LargeBinaryArray) -> Decoded:
+    def decode(self, values: pa.Array) -> Decoded:
         """Decode the values of a `RecordBatch`; nothing raises, whatever the bytes are."""
         records, rejects = [], []
         for position, value in enumerate(values.to_pylist()):

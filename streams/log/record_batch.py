@@ -54,8 +54,8 @@ class RecordBatch:
     """
 
     partition: Partition
-    values: pa.LargeBinaryArray
-    keys: pa.LargeBinaryArray
+    values: pa.Array
+    keys: pa.Array
     offsets: Int64s
     timestamps_ms: Int64s
     next_offset: int

@@ -135,7 +135,8 @@ class OfflineTable:
     def dataset(self) -> ds.Dataset:
         """The rows as they are now, for DuckDB or Arrow; later changes do not show in it."""
         with self._lock:
-            return self._current().to_pyarrow_dataset()
+            rows: ds.Dataset = self._current().to_pyarrow_dataset()
+        return rows
 
     def read(self, columns: list[str], where: ds.Expression | None = None) -> pa.Table:
         """Some columns of the rows that `where` keeps, in no particular order."""

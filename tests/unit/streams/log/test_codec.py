@@ -18,7 +18,7 @@ GOOD = (
 )
 
 
-def column(*values: bytes | None) -> pa.LargeBinaryArray:
+def column(*values: bytes | None) -> pa.Array:
     """Values as a batch of records holds them."""
     return pa.array(values, pa.large_binary())
 

@@ -43,9 +43,7 @@ def test_columns_have_their_types_without_any_record() -> None:
 def test_values_can_be_slices_of_one_buffer() -> None:
     """A fetch that copies values into one buffer needs no object per record."""
     offsets = pa.py_buffer(np.array([0, 2, 5], np.int64))
-    values = pa.LargeBinaryArray.from_buffers(
-        pa.large_binary(), 2, [None, offsets, pa.py_buffer(b"abcde")]
-    )
+    values = pa.Array.from_buffers(pa.large_binary(), 2, [None, offsets, pa.py_buffer(b"abcde")])
     keys = pa.nulls(2, pa.large_binary())
     batch = RecordBatch(PARTITION, values, keys, np.arange(2), np.zeros(2, np.int64), 2)
     assert [batch.record(n).value for n in range(2)] == [b"ab", b"cde"]

@@ -1,0 +1,23 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+from pyarrow import Schema, Table
+from pyarrow.compute import Expression as Expression
+from pyarrow.fs import FileSystem
+
+class Dataset:
+    schema: Schema
+    def count_rows(self, filter: Expression | None = ...) -> int: ...
+    def to_table(
+        self, columns: Sequence[str] | None = ..., filter: Expression | None = ...
+    ) -> Table: ...
+    def filter(self, expression: Expression) -> Dataset: ...
+
+def dataset(
+    source: str | Path | Sequence[str | Path],
+    schema: Schema | None = ...,
+    format: str | None = ...,
+    filesystem: FileSystem | None = ...,
+) -> Dataset: ...
+def field(name: str) -> Expression: ...
+def scalar(value: object) -> Expression: ...
