@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -194,8 +195,10 @@ def replay(
     time_unit: TimeUnitOption = None,
     time_format: TimeFormatOption = None,
     users: Annotated[int | None, typer.Option(min=1, help="Only the N busiest users.")] = None,
-    start: Annotated[str | None, typer.Option(help="Only events from this ISO date on.")] = None,
-    end: Annotated[str | None, typer.Option(help="Only events before this ISO date.")] = None,
+    start: Annotated[
+        datetime | None, typer.Option(help="Only events from this moment on (UTC).")
+    ] = None,
+    end: Annotated[datetime | None, typer.Option(help="Only events before this moment.")] = None,
     config: ConfigOption = None,
 ) -> None:
     """Send a log's items and events through Kafka into the running system."""

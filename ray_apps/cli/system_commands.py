@@ -118,8 +118,8 @@ def replay_command(
     console: Console,
     flags: FileFlags,
     users: int | None,
-    start: str | None,
-    end: str | None,
+    start: datetime | None,
+    end: datetime | None,
 ) -> None:
     """Send a log through Kafka: what was taken for what, the records, then what was left out."""
     start_ms, end_ms = _as_ms(start), _as_ms(end)
@@ -199,8 +199,8 @@ def _broker(settings: Settings) -> str:
     return settings.kafka.bootstrap_servers or "–"
 
 
-def _as_ms(text: str | None) -> int | None:
-    if text is None:
+def _as_ms(moment: datetime | None) -> int | None:
+    """Milliseconds since 1970; a moment without a zone is UTC."""
+    if moment is None:
         return None
-    moment = datetime.fromisoformat(text)
     return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
