@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
@@ -14,6 +15,7 @@ from ray_apps.runtime.home import Home
 from ray_apps.runtime.run_file import Running
 from ray_apps.settings import Settings
 from streams.log.kafka import KafkaLog
+from streams.log.ports import Log
 from streams.shards.checkpoints import Checkpoints
 
 
@@ -58,8 +60,7 @@ class Status(msgspec.Struct):
 def read_status(settings: Settings, home: Home, running: Running) -> Status:
     """Ask the broker, the checkpoints and the application."""
     kafka = settings.kafka.model_copy(update={"bootstrap_servers": running.bootstrap_servers})
-    health = _health(running.url)
-    health = health or {}
+    health = _health(running.url) or {}
     models = registry_of(settings.at_home(home.root), "ranker")
     return Status(
         url=running.url,
@@ -71,14 +72,18 @@ def read_status(settings: Settings, home: Home, running: Running) -> Status:
         knowledge_model=health.get("knowledge_model"),
         missing=health.get("fallbacks", []),
         versions=models.versions(),
-        partitions=_partitions(settings, KafkaLog(kafka), Checkpoints(home.checkpoints)),
+        partitions=partition_statuses(
+            (settings.topics.events, settings.topics.items),
+            KafkaLog(kafka),
+            Checkpoints(home.checkpoints),
+        ),
     )
 
 
-def _partitions(
-    settings: Settings, log: KafkaLog, checkpoints: Checkpoints
+def partition_statuses(
+    topics: Sequence[str], log: Log, checkpoints: Checkpoints
 ) -> list[PartitionStatus]:
-    topics = (settings.topics.events, settings.topics.items)
+    """The partitions of `topics` as their checkpoints and the end of the log show them."""
     partitions = [partition for topic in topics for partition in log.partitions(topic)]
     with closing(log.reader("reaseq-status")) as reader:
         ends = reader.end_offsets(partitions)

@@ -51,8 +51,8 @@ def _overview(status: Status) -> Table:
 
 def _partitions(status: Status) -> Table:
     table = Table(title="Partitions, as of their last checkpoints", title_justify="left")
-    for column in ("topic", "partition"):
-        table.add_column(column)
+    table.add_column("topic", no_wrap=True)
+    table.add_column("no.")
     for column in ("records", "changed", "dead", "lag", "fresh p50", "fresh p99", "age"):
         table.add_column(column, justify="right")
     for p in status.partitions:

@@ -24,7 +24,7 @@ from reaseq.schemas import GENERATED_ITEM_IDS
 from reaseq.sequences.orders import orders_of
 from reaseq.sequences.rows import aligned, with_generated
 from reaseq.sequences.state import SequenceState
-from streams.feature_store.features import Features
+from streams.feature_store.ports import FeatureTables
 from streams.log.codec import event_codec
 from streams.log.ports import LogWriter
 
@@ -41,7 +41,7 @@ class PrequentialStream:
     def __init__(
         self,
         settings: Settings,
-        features: Features,
+        features: FeatureTables,
         writer: LogWriter,
         evaluation: PrequentialEvaluation,
         client: httpx.Client,
@@ -73,7 +73,7 @@ class PrequentialStream:
             on_sent(block.num_rows)
 
     def send_raw(self, value: bytes) -> None:
-        """Send bytes that are no event, to see the stream go on."""
+        """Send bytes that are not an event, to see the stream go on."""
         self._writer.send(self._topic, value, b"nobody")
         self._writer.flush()
 

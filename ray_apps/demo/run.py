@@ -28,10 +28,10 @@ from streams.feature_store.features import Features
 def run_demo(
     settings: Settings, log: EventLog, split_ms: int, console: Console, keep: bool
 ) -> Report:
-    """Tell the run in `settings.home` and return its report; with `keep`, stay up afterwards.
+    """Run the demo in `settings.home` and return its report; with `keep`, stay up afterwards.
 
-    What an earlier demo left there is removed first. Raises ValueError for a log without a past or
-    a present.
+    What an earlier demo left there is removed first. Raises InputError for a log without a past
+    or a present.
     """
     split = DemoSplit.of(log, split_ms)
     _clear(settings.home)

@@ -48,7 +48,7 @@ class OutputMute:
         self._heard: tuple[TextIO, TextIO] | None = None
 
     def begin(self) -> None:
-        """OutputMute; again is harmless. Nothing happens where `native_output_to` chose no file."""
+        """Mute; again is harmless. Nothing happens where `native_output_to` chose no file."""
         if self._heard is None and self.has_file:
             self._heard = sys.stdout, sys.stderr
             sys.stdout = sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
