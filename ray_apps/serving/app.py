@@ -22,6 +22,7 @@ from ray_apps.serving.deployments import (
 from ray_apps.serving.pools import options
 from ray_apps.settings import Settings
 from ray_apps.text_generation.choose import available
+from reaseq.errors import NotReadyError
 
 
 def build_app(settings: Settings) -> Application:
@@ -81,7 +82,7 @@ def _check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError:
-            raise ValueError(
+            raise NotReadyError(
                 f"port {port} on {host} is taken: stop what listens there or set serve.port "
                 "(0 picks a free one)"
             ) from None

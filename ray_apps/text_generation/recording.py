@@ -19,6 +19,7 @@ from ray_apps.settings import Settings, load_settings
 from ray_apps.text_generation.choose import available, open_text_generator
 from reaseq.datasets.event_log import EventLog
 from reaseq.datasets.online_retail import SPLIT_MS, read_online_retail
+from reaseq.errors import NotReadyError
 from reaseq.events import Item
 from reaseq.knowledge import recorded
 from reaseq.knowledge.knowledge_base import KnowledgeBase, KnowledgeStats, MemoryKnowledgeStore
@@ -67,7 +68,7 @@ def main() -> None:
         settings = load_settings()
         choice = available(settings.knowledge)
         if choice.source not in ("vllm", "endpoint"):
-            raise ValueError(f"there is no language model to ask: {choice.why}")
+            raise NotReadyError(f"there is no language model to ask: {choice.why}")
         items = items_to_record(read_online_retail(), SPLIT_MS)
         with Progress(console=console) as progress:
             learned = asyncio.run(record(settings, items, progress))

@@ -11,6 +11,7 @@ from reaseq.candidates.generated import GeneratedItems
 from reaseq.candidates.nearest import NearestItems
 from reaseq.candidates.popularity import Popularity
 from reaseq.candidates.source import CandidateSource
+from reaseq.errors import InputError
 from reaseq.vocabulary import ItemVocabulary
 
 SOURCES: dict[str, type[CandidateSource]] = {
@@ -32,10 +33,10 @@ def save_sources(folder: Path, sources: Sequence[CandidateSource]) -> None:
 def load_sources(folder: Path, vocabulary: ItemVocabulary) -> list[CandidateSource]:
     """Read what `save_sources` wrote with the same vocabulary, in the same order.
 
-    Raises ValueError for a source that this version does not know.
+    Raises InputError for a source that this version does not know.
     """
     names: list[str] = json.loads((folder / FILE_NAME).read_text(encoding="utf-8"))
     unknown = set(names) - set(SOURCES)
     if unknown:
-        raise ValueError(f"{folder} has candidate sources {sorted(unknown)}: update reaseq")
+        raise InputError(f"{folder} has candidate sources {sorted(unknown)}: update reaseq")
     return [SOURCES[name].load(folder, vocabulary) for name in names]

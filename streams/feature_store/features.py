@@ -69,7 +69,7 @@ class Features:
 
     @classmethod
     def open(cls, home: Path) -> Features:
-        """The feature store in an applied `home`; raises ValueError when it was not applied."""
+        """The feature store in an applied `home`; raises NotReadyError when it was not applied."""
         return cls(Path(home), *open_store(Path(home)))
 
     @property

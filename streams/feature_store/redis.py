@@ -26,6 +26,7 @@ from redis import asyncio as redis_asyncio
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
+from reaseq.errors import InputError, NotReadyError
 from streams.feature_store.encoding import EncodedRows
 from streams.feature_store.guard import FeastRow, GuardCounts, OnlineStoreError, RowVersion, encoded
 
@@ -143,7 +144,7 @@ def connect(url: str) -> Redis:
             retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), NUM_RETRIES),
         )
     except ValueError as error:
-        raise ValueError(f"features.redis_url cannot be read: {error}") from error
+        raise InputError(f"features.redis_url cannot be read: {error}") from error
     with _naming(client):
         client.ping()
     return client
@@ -177,7 +178,7 @@ def _url_in(online_store_config: RedisOnlineStoreConfig) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ValueError(f"no {file}: call Features.apply with a redis_url first") from None
+        raise NotReadyError(f"no {file}: call Features.apply with a redis_url first") from None
 
 
 def _commands(

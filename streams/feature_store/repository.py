@@ -25,6 +25,7 @@ from feast.data_source import DataSource
 from feast.infra.online_stores.helpers import get_online_store_from_config
 from pydantic import SecretStr
 
+from reaseq.errors import InputError, NotReadyError
 from streams.feature_store.encoding import ENTITY_KEY_VERSION
 from streams.feature_store.guard import GuardedOnlineStore
 
@@ -88,10 +89,12 @@ def apply_definitions(home: Path, online: OnlineStoreName, redis_url: SecretStr 
 def open_store(home: Path) -> tuple[FeatureStore, GuardedOnlineStore]:
     """Feast's store of an applied home, its registry loaded, and the guarded store to write to.
 
-    Raises ValueError when nothing was applied there.
+    Raises NotReadyError when nothing was applied there.
     """
     if not (home / "data" / "applied").is_file():
-        raise ValueError(f"no feature store in {home}: call Features.apply({str(home)!r}) first")
+        raise NotReadyError(
+            f"no feature store in {home}: `reaseq up` makes one, or Features.apply({str(home)!r})"
+        )
     with _locked(home, fcntl.LOCK_SH):
         store = FeatureStore(repo_path=str(home))
         store.refresh_registry()
@@ -132,7 +135,7 @@ def _write_url(home: Path, url: SecretStr | None) -> bool:
 
 def _ask_redis(url: SecretStr | None) -> None:
     if url is None:
-        raise ValueError("the online store redis needs features.redis_url")
+        raise InputError("the online store redis needs features.redis_url")
     # Here: who keeps to SQLite needs no Redis client.
     from streams.feature_store.redis import connect
 

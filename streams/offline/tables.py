@@ -31,6 +31,8 @@ from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction
 from pyarrow.fs import PyFileSystem
 
+from reaseq.errors import NotReadyError
+
 APPEND_ID, APPEND_ROW = "append_id", "append_row"
 APPEND_COLUMNS = [
     pa.field(APPEND_ID, pa.string(), nullable=False),
@@ -284,7 +286,9 @@ class OfflineTable:
         try:
             self._table = DeltaTable(self._uri, storage_options=self._options)
         except TableNotFoundError as error:
-            raise ValueError(f"no table in {self._uri}: apply the feature store first") from error
+            raise NotReadyError(
+                f"no table in {self._uri}: `reaseq up` makes it, or Features.apply"
+            ) from error
         self._opened_at = now
         return self._table
 
