@@ -29,8 +29,14 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## the whole loop on real data, with a report at the end (ARGS="--users 500 --keep")
 	$(BIN)/reaseq demo $(ARGS)
 
-test: $(STAMP)  ## all tests (ARGS="tests/unit")
+# Unit tests in several processes; the others start systems and have the machine to themselves.
+test: $(STAMP)  ## all tests (or some: ARGS="tests/unit/streams")
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else
+	$(BIN)/python -m pytest tests/unit -n logical --maxprocesses 4
+	$(BIN)/python -m pytest tests/contract tests/integration
+endif
 
 bench-%: $(STAMP)  ## a benchmark by name, e.g. bench-prequential (see benchmarks/README.md)
 	$(BIN)/python -m benchmarks.$(subst -,_,$*) $(ARGS)

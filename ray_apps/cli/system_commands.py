@@ -38,7 +38,7 @@ from reaseq.errors import NotReadyError, UnavailableError
 from streams.log.codec import event_codec, item_codec
 from streams.log.kafka import KafkaLog
 from streams.log.replay import replay
-from streams.settings import KafkaSettings
+from streams.settings import KafkaSettings, TopicSettings
 
 DOWN_TIMEOUT_S = 60.0
 
@@ -122,11 +122,13 @@ def replay_command(
     end: datetime | None,
 ) -> None:
     """Send a log through Kafka: what was taken for what, the records, then what was left out."""
+    kafka = _kafka_of(settings)  # before anything is read: that may take minutes
     start_ms, end_ms = _as_ms(start), _as_ms(end)
     with open_source(flags) as log:
         if isinstance(log, StoredLog):
             show_preview(log.preview(), console)
-        _send(settings, console, log.item_batches(), log.batches(start_ms, end_ms, users))
+        batches = log.batches(start_ms, end_ms, users)
+        _send(kafka, settings.topics, console, log.item_batches(), batches)
         if isinstance(log, StoredLog):
             show_report(log.report(), console)
             return
@@ -136,13 +138,16 @@ def replay_command(
 
 
 def _send(
-    settings: Settings, console: Console, items: Iterable[pa.Table], events: Iterable[pa.Table]
+    kafka: KafkaSettings,
+    topics: TopicSettings,
+    console: Console,
+    items: Iterable[pa.Table],
+    events: Iterable[pa.Table],
 ) -> None:
     """Send all items, then the events by time, and say how many."""
-    topics, num_items, num_events = settings.topics, 0, 0
-    max_bytes = settings.kafka.max_event_bytes
-    item, event = item_codec(max_bytes), event_codec(max_bytes)
-    with closing(KafkaLog(_kafka_of(settings)).writer()) as writer:
+    num_items = num_events = 0
+    item, event = item_codec(kafka.max_event_bytes), event_codec(kafka.max_event_bytes)
+    with closing(KafkaLog(kafka).writer()) as writer:
         for batch in items:
             num_items += replay(batch, "item_id", topics.items, item, writer)
         started = time.monotonic()

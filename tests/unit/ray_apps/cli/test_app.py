@@ -12,7 +12,16 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from ray_apps.cli import console
 from ray_apps.cli.app import app
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A console on which no path is broken into lines."""
+    for one in (console.console, console.errors):
+        monkeypatch.setattr(one, "_width", 1000)
+
 
 COMMANDS = ("demo", "up", "down", "status", "replay", "stream", "retrain", "generate", "serve")
 
@@ -83,18 +92,29 @@ def test_a_missing_file_of_settings_is_named(tmp_path: Path) -> None:
         ("generate", "reaseq retrain"),
         ("models promote v0007", "v0007"),
         ("models rollback", "before"),
-        ("replay --events absent.csv", "absent.csv"),
-        ("replay --types buy=purchase", "--events"),
+        ("replay --events absent.csv", "reaseq up"),
         ("demo --map user_id=x", "--events"),
     ],
 )
-def test_what_cannot_be_done_says_what_to_do(command: str, next_step: str, tmp_path: Path) -> None:
+def test_what_cannot_be_done_says_what_to_do(command: str, next_step: str, home: Path) -> None:
     """One sentence and exit code 1, no traceback."""
-    result = run(*command.split(), home=tmp_path)
+    result = run(*command.split(), home=home)
     assert result.exit_code == 1, result.output
     assert said(result).startswith("error:")
     assert next_step in said(result)
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("flags", "next_step"),
+    [("--events absent.csv", "absent.csv is not a file"), ("--types buy=purchase", "--events")],
+)
+def test_what_cannot_be_replayed_is_named(flags: str, next_step: str, home: Path) -> None:
+    """With a broker at hand, though nothing was sent to it."""
+    broker = {"REASEQ_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1"}
+    result = run("replay", *flags.split(), home=home, **broker)
+    assert result.exit_code == 1
+    assert next_step in said(result)
 
 
 def test_ending_what_does_not_run_is_no_error(tmp_path: Path) -> None:

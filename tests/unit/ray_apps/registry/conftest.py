@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
-from ray_apps.registry.errors import RegistryError
 from ray_apps.registry.registry import Registry
 
 
-@pytest.fixture(scope="session")
-def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry file without versions: making the tables takes seconds, copying it none."""
-    folder = tmp_path_factory.mktemp("empty")
-    with pytest.raises(RegistryError):
-        Registry(folder).promote("v0001")
-    return folder / "registry.db"
-
-
 @pytest.fixture
-def registry(tmp_path: Path, empty_registry: Path) -> Registry:
+def registry(home: Path) -> Registry:
     """The registry of a new home."""
-    (tmp_path / "models").mkdir()
-    shutil.copy(empty_registry, tmp_path / "models")
-    return Registry(tmp_path / "models")
+    return Registry(home / "models")

@@ -31,8 +31,8 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(home=tmp_path)
+def settings(home: Path) -> Settings:
+    return Settings(home=home)
 
 
 def printed(console: Console) -> str:

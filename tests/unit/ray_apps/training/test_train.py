@@ -13,9 +13,9 @@ from tests.unit.ray_apps.registry.toy_kind import TOY, ToyTraining
 
 
 @pytest.fixture
-def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+def settings(home: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setitem(MODEL_KINDS, TOY.name, TOY)
-    return Settings(home=tmp_path)
+    return Settings(home=home)
 
 
 def test_a_run_knows_settings_seed_and_every_epoch(settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,13 @@ from reaseq.knowledge.recorded import RecordedAgent, read_recorded, recorded
 from reaseq.knowledge.text_generator import TextGenerationError
 
 
+@pytest.fixture(scope="module")
+def catalogue() -> dict[str, dict[str, Any]]:
+    """The bundled shop's items by the hash of their content."""
+    items = read_online_retail().items.to_pylist()
+    return {content_hash(item["title"], item["description"]): item for item in items}
+
+
 def test_the_record_is_of_one_named_model() -> None:
     """Every line has its provenance, and its key is the content it is about."""
     found = read_recorded()
@@ -21,23 +29,17 @@ def test_the_record_is_of_one_named_model() -> None:
     assert all(one.model and one.prompt_version for one in found.values())
 
 
-def test_it_knows_items_of_the_bundled_shop() -> None:
+def test_it_knows_items_of_the_bundled_shop(catalogue: dict[str, dict[str, Any]]) -> None:
     """Title and description of the catalogue as it is read today are those recorded."""
-    hashes = {
-        content_hash(item["title"], item["description"])
-        for item in read_online_retail().items.to_pylist()
-    }
-    assert set(read_recorded()) <= hashes
+    assert set(read_recorded()) <= set(catalogue)
 
 
-def test_an_answer_is_given_under_the_id_that_was_asked() -> None:
+def test_an_answer_is_given_under_the_id_that_was_asked(
+    catalogue: dict[str, dict[str, Any]],
+) -> None:
     """Two shops may sell the same thing under other numbers."""
     known = next(iter(read_recorded().values()))
-    titles = {
-        content_hash(i["title"], i["description"]): i
-        for i in read_online_retail().items.to_pylist()
-    }
-    shown = titles[known.content_hash]
+    shown = catalogue[known.content_hash]
     item = Item(
         item_id="elsewhere-7",
         title=shown["title"],
