@@ -1,10 +1,10 @@
 """JSON events to columns: this project's codec against Arrow's JSON reader (ADR 0002).
 
-    python -m benchmarks.json_decoding [--events 200000] [--batch 4096] [--rounds 5]
+    make bench-json-decoding [ARGS="--events 200000 --batch 4096 --rounds 5"]
 
 Both decode the same records in turns, as many at a time as a shard polls, and end in the same
 tables, on one thread each. Speeds are events per second of processor time, so that other work on
-the machine counts less; printed are the median and the range of each and of their ratio. Then a
+the machine counts less; the peer is Arrow, and a ratio above 1 says that it is slower. Then a
 child process gives Arrow's reader a block that begins with the record `null`.
 """
 
@@ -22,7 +22,8 @@ from io import BytesIO
 import pyarrow as pa
 import pyarrow.json
 
-from benchmarks.report import say
+from benchmarks.report import say, write_results
+from benchmarks.rounds import compare
 from reaseq.schemas import EVENT_SCHEMA
 from streams.log.codec import event_codec
 
@@ -77,12 +78,6 @@ def events_per_second(
     return num_events / (time.process_time() - start)
 
 
-def show(name: str, figures: Sequence[float], unit: str) -> None:
-    """One line: median and range."""
-    low, high = min(figures), max(figures)
-    say(f"{name:<28}{statistics.median(figures):8.2f} {unit}   ({low:.2f} to {high:.2f})")
-
-
 def main() -> None:
     """Measure in turns, then show the crash."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -99,10 +94,11 @@ def main() -> None:
     for _ in range(options.rounds):
         codec.append(events_per_second(with_codec, batches) / 1e6)
         arrow.append(events_per_second(with_arrow, batches) / 1e6)
-    show("msgspec, then columns", codec, "M events/s")
-    show("pyarrow.json", arrow, "M events/s")
-    show("ratio msgspec : pyarrow", [c / a for c, a in zip(codec, arrow, strict=True)], "")
-    say(f"pyarrow {pa.__version__} given a block that begins with `null`: {fate_of(HOSTILE)}")
+    speeds = compare("decoding", "M events/s", codec, arrow)
+    fate = fate_of(HOSTILE)
+    say(f"pyarrow {pa.__version__} given a block that begins with `null`: {fate}")
+    found = {"options": vars(options), "million_events_per_s": speeds, "arrow_given_null": fate}
+    say(f"written: {write_results('json_decoding', found)}")
 
 
 def fate_of(program: str) -> str:

@@ -5,14 +5,13 @@
 Both hold the same sequences of 100 events and the same archive of events, and take turns at each
 stage: appending checkpoints, joining labels to what was known before them, reading all events each
 once. The join's answers are compared before anything is printed. Times are of the wall clock, for
-writing waits for the disk; printed are the median and range of each and of their ratio. The parts
-are what this project had: no commit, no fsync, no compaction.
+writing waits for the disk. The peer is the parts that this project had: no commit, no fsync, no
+compaction; a ratio above 1 says that Delta is slower.
 """
 
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,7 +23,8 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from benchmarks.report import say
+from benchmarks.report import say, write_results
+from benchmarks.rounds import compare
 from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
 from reaseq.types import Column, Int64s
@@ -180,13 +180,12 @@ def main() -> None:
     for number in range(options.rounds):
         with tempfile.TemporaryDirectory(prefix="reaseq-offline-") as folder:
             rounds.append(run_round(Path(folder), options, np.random.default_rng(number)))
+    stages = {}
     for stage in ("append", "join", "events"):
-        theirs, ours = ([sum(side[stage]) for side in sides] for sides in zip(*rounds, strict=True))
-        ratios = [own / other for own, other in zip(ours, theirs, strict=True)]
-        for name, figures in (("parts s", theirs), ("delta s", ours), ("delta / parts", ratios)):
-            low, high = min(figures), max(figures)
-            middle = statistics.median(figures)
-            say(f"{stage:8} {name:14} {middle:8.3f} ({low:.3f} to {high:.3f})")
+        parts, delta = ([sum(side[stage]) for side in sides] for sides in zip(*rounds, strict=True))
+        stages[stage] = compare(stage, "s", delta, parts)
+    written = write_results("offline", {"options": vars(options), "seconds": stages})
+    say(f"written: {written}")
 
 
 if __name__ == "__main__":

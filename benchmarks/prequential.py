@@ -1,6 +1,6 @@
 """What each part of the ranker is worth, over several seeds: `make bench-prequential`.
 
-    python -m benchmarks.prequential [--seeds 3]
+    make bench-prequential [ARGS="--seeds 3"]
 
 For each seed: eleven months of Online Retail go into the features, generator and ranker are trained
 on them, and every order of the rest is ranked over all items before anything learns from it, by the
