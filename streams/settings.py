@@ -75,11 +75,14 @@ class StreamSettings(Section):
 
 
 class FeatureStoreSettings(Section):
-    """Feast: the online store. The offline store is Delta tables under the home folder."""
+    """Feast: the online store, and where the Delta tables of the offline store lie."""
 
     online: Literal["sqlite", "redis"] = "sqlite"
     redis_url: SecretStr | None = None
     """Where Redis is, e.g. redis://user:password@host:6379/0; for `online = "redis"`."""
+    tables: str | None = None
+    """Where events and offline features lie: a folder, or an address such as s3://bucket/prefix
+    with the credentials in the environment (AWS_…). None: under the home folder."""
 
     @model_validator(mode="after")
     def _check(self) -> FeatureStoreSettings:

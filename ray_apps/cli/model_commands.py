@@ -11,15 +11,13 @@ from ray_apps.jobs.generate import generate_after_promotion
 from ray_apps.registry.kinds import kind_of, registry_of
 from ray_apps.runtime.cluster import ray_cluster
 from ray_apps.runtime.console_output import mute
-from ray_apps.runtime.feature_store import apply_features
-from ray_apps.runtime.home import Home
+from ray_apps.runtime.feature_store import apply_features, event_archive
 from ray_apps.settings import Settings
 from ray_apps.training.retrain import retrain
 from ray_apps.training.train import Fitter
 from ray_apps.training.trigger import RetrainTrigger
 from reaseq.errors import NotReadyError, ReaseqError
 from reaseq.generator.folder import KIND as GENERATOR
-from streams.offline.events import EventArchive
 
 LOOP_PAUSE_S = 10.0
 
@@ -41,7 +39,7 @@ def retrain_command(
 def retrain_loop(settings: Settings, console: Console, seed: int, kind: str) -> None:
     """Round after round, when enough has arrived or enough time has passed; Ctrl-C ends it."""
     settings = where_it_runs(settings)
-    archive = EventArchive(Home(settings.home).events)
+    archive = event_archive(settings)
     trigger = RetrainTrigger(settings.retrain, archive.num_rows(), time.monotonic())
     console.print(
         f"training every {settings.retrain.every_events:,} new events, or "

@@ -11,12 +11,12 @@ import pyarrow as pa
 import ray
 import ray.data
 
+from ray_apps.runtime.feature_store import event_archive
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
 from streams.feature_store.features import Features
 from streams.log.partitioner import partitions_of
 from streams.offline.backfill import backfill
-from streams.offline.events import EventArchive
 from streams.offline.tables import Commit
 
 _PARTITION = "backfill_partition"
@@ -48,7 +48,7 @@ def backfill_events(
         num_users = backfill(
             table,
             Features.open(Home(settings.home).features),
-            EventArchive(Home(settings.home).events),
+            event_archive(settings),
             settings.stream.max_sequence_events,
             Commit(f"{run}-{number}"),
         )

@@ -16,6 +16,7 @@ import ray.data
 from ray.actor import ActorHandle
 
 from ray_apps.jobs.shard_runner import ShardDescription, ShardRunner, StreamControl
+from ray_apps.runtime.feature_store import event_archive
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
 from reaseq.feature_views import VIEWS
@@ -23,7 +24,6 @@ from streams.feature_store.features import Features, warm_up
 from streams.log.kafka import KafkaLog
 from streams.log.ports import Log
 from streams.offline.compaction import Compaction
-from streams.offline.events import EventArchive
 from streams.shards.assignment import assign_shards
 from streams.shards.builder import ShardBuilder
 from streams.shards.checkpoints import Checkpoints
@@ -73,7 +73,7 @@ def shard_builder(settings: Settings) -> ShardBuilder:
         checkpoints,
         HandlerPorts(
             features=Features.open(home.features),
-            archive=EventArchive(home.events),
+            archive=event_archive(settings),
             wal=checkpoints,
             settings=settings.stream,
         ),
@@ -97,7 +97,7 @@ class StreamJob:
         # One stream at a time runs on a home, so this is its tables' only compaction.
         home = Home(settings.home)
         features = Features.open(home.features)
-        archive = EventArchive(home.events)
+        archive = event_archive(settings)
         self._compaction = Compaction([archive.table, *(features.table(view) for view in VIEWS)])
 
     def wait_until_ready(self) -> None:

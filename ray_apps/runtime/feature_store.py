@@ -1,13 +1,20 @@
-"""The feature store that the settings ask for, applied once in the driver."""
+"""The feature store and the event archive that the settings ask for."""
 
 from __future__ import annotations
 
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
 from streams.feature_store.features import Features
+from streams.offline.events import EventArchive
 
 
 def apply_features(settings: Settings) -> None:
     """Make the home's feature store, or bring it up to date; see `Features.apply`."""
     chosen = settings.features
-    Features.apply(Home(settings.home).features, chosen.online, chosen.redis_url)
+    Features.apply(Home(settings.home).features, chosen.online, chosen.redis_url, chosen.tables)
+
+
+def event_archive(settings: Settings) -> EventArchive:
+    """All events taken in, wherever the settings keep them."""
+    tables = settings.features.tables
+    return EventArchive(f"{tables.rstrip('/')}/events" if tables else Home(settings.home).events)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ray_apps.registry.kinds import registry_of
+from ray_apps.runtime.feature_store import event_archive
 from ray_apps.runtime.home import Home
 from ray_apps.serving.champion import Champions
 from ray_apps.serving.history import EventHistory
@@ -20,7 +21,6 @@ from streams.feature_store.ports import FeatureTables
 from streams.log.codec import Codec, event_codec, item_codec
 from streams.log.kafka import KafkaLog
 from streams.log.ports import Log
-from streams.offline.events import EventArchive
 from streams.shards.checkpoints import Checkpoints
 from streams.shards.follower import Follower, after_shards, resume
 
@@ -52,7 +52,7 @@ class Ports:
     @cached_property
     def history(self) -> EventHistory:
         """All events the shards have taken in."""
-        return EventArchive(self._home.events)
+        return event_archive(self.settings)
 
     @cached_property
     def rankers(self) -> Champions:

@@ -6,6 +6,7 @@ import pyarrow.compute as pc
 
 from ray_apps.registry.kinds import load_version
 from ray_apps.registry.model_kind import Comparison
+from ray_apps.runtime.feature_store import event_archive
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
 from reaseq.evaluation.blocks import blocks_of
@@ -17,7 +18,6 @@ from reaseq.schemas import SEQUENCE_SCHEMA
 from reaseq.sequences.orders import orders_of
 from reaseq.sequences.rows import beside
 from streams.feature_store.features import Features
-from streams.offline.events import EventArchive
 
 ORDERS_AT_ONCE = 64
 """Orders ranked between two updates of what is in demand: well below a day's."""
@@ -32,7 +32,7 @@ def compare(
     order.
     """
     home = Home(settings.home)
-    events = EventArchive(home.events).read(end_ms)
+    events = event_archive(settings).read(end_ms)
     contenders = {}
     features = Features.open(home.features)
     item_ids = sorted(features.newest(ITEMS)["item_id"].to_pylist())

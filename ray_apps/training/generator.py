@@ -87,7 +87,7 @@ def prepare(settings: Settings, request: TrainingRequest) -> GeneratorTraining:
     request.on_progress("joining features as of each order", 0, 0)
     home = Home(settings.home)
     features = Features.open(home.features)
-    events, orders = orders_before(home, request.before_ms)
+    events, orders = orders_before(settings, request.before_ms)
     cutoff_days = settings.generation.cutoff_days
     cutoff_ms = pc.max(events["event_time_ms"]).as_py() - int(cutoff_days * DAY_MS)
     rows = features.training_rows(orders)

@@ -92,8 +92,7 @@ def prepare(settings: Settings, request: TrainingRequest) -> RankerTraining:
         request.on_progress("encoding item texts", done, total)
 
     request.on_progress("joining features as of each order", 0, 0)
-    home = Home(settings.home)
-    data = build_training_set(home, settings.ranker, request.before_ms, on_text)
+    data = build_training_set(settings, request.before_ms, on_text)
     return RankerTraining(settings, data, request.seed)
 
 

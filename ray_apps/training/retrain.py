@@ -8,13 +8,12 @@ import pyarrow.compute as pc
 
 from ray_apps.registry.kinds import kind_of, registry_of
 from ray_apps.registry.model_kind import Comparison, OnProgress
-from ray_apps.runtime.home import Home
+from ray_apps.runtime.feature_store import event_archive
 from ray_apps.settings import Settings
 from ray_apps.training.train import Fitter, OnEpoch, train_and_register
 from reaseq.artifacts import Manifest, read_trained_up_to_ms
 from reaseq.errors import NotReadyError
 from reaseq.types import DAY_MS
-from streams.offline.events import EventArchive
 
 
 class Outcome(NamedTuple):
@@ -93,7 +92,7 @@ def retrain(
 
 def _end_of_archive_ms(settings: Settings) -> int:
     """Just after the newest event."""
-    events = EventArchive(Home(settings.home).events).read()
+    events = event_archive(settings).read()
     return (pc.max(events["event_time_ms"]).as_py() or 0) + 1
 
 

@@ -8,11 +8,12 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
+from ray_apps.runtime.feature_store import event_archive
 from ray_apps.runtime.home import Home
+from ray_apps.settings import Settings
 from reaseq.errors import NotReadyError
 from reaseq.feature_views import GENERATED, ITEMS, KNOWLEDGE
 from reaseq.knowledge.item_knowledge import texts_of
-from reaseq.ranker.settings import RankerSettings
 from reaseq.recommendation.train import vocabulary_of
 from reaseq.representations.item_text import item_text
 from reaseq.representations.text_encoder import SentenceEncoder
@@ -21,7 +22,6 @@ from reaseq.sequences.rows import beside
 from reaseq.types import Float32s
 from reaseq.vocabulary import ItemVocabulary
 from streams.feature_store.features import Features
-from streams.offline.events import EventArchive
 
 NUM_THREADS = max(1, (os.cpu_count() or 2) // 2)
 """Threads for encoding texts: with more than there are free cores it gets much slower."""
@@ -47,28 +47,26 @@ class TrainingSet(NamedTuple):
 
 
 def build_training_set(
-    home: Home,
-    ranker: RankerSettings,
-    before_ms: int | None = None,
-    progress: Progress | None = None,
+    settings: Settings, before_ms: int | None = None, progress: Progress | None = None
 ) -> TrainingSet:
     """Join orders with the features of their time, and encode the catalogue's texts.
 
     Raises NotReadyError when there is no order to learn from.
     """
+    home = Home(settings.home)
     features = Features.open(home.features)
-    events, orders = orders_before(home, before_ms)
+    events, orders = orders_before(settings, before_ms)
     rows = beside(features.training_rows(orders), features.rows_before(GENERATED, orders))
-    known = texts_of(features.newest(KNOWLEDGE)) if ranker.use_knowledge else {}
+    known = texts_of(features.newest(KNOWLEDGE)) if settings.ranker.use_knowledge else {}
     vocabulary, plain, texts = _items(features.newest(ITEMS), events, known)
     encoder = SentenceEncoder(home.text_vectors, num_threads=NUM_THREADS)
     vectors = encoder.encode([*plain, *texts], progress)
     return TrainingSet(rows, events, vocabulary, vectors[len(plain) :], vectors[: len(plain)])
 
 
-def orders_before(home: Home, before_ms: int | None) -> tuple[pa.Table, pa.Table]:
+def orders_before(settings: Settings, before_ms: int | None) -> tuple[pa.Table, pa.Table]:
     """All events before a moment, and the orders among them; NotReadyError when there is none."""
-    events = EventArchive(home.events).read(before_ms)
+    events = event_archive(settings).read(before_ms)
     orders = orders_of(events)
     if not orders.num_rows:
         raise NotReadyError(

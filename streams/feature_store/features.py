@@ -25,7 +25,12 @@ from reaseq.feature_views import SEQUENCES, VIEWS, ViewSpec
 from reaseq.schemas import EVENT_SCHEMA, ORDER_SCHEMA
 from reaseq.sequences.state import SequenceState
 from streams.feature_store.guard import GuardedOnlineStore
-from streams.feature_store.repository import OnlineStoreName, apply_definitions, open_store
+from streams.feature_store.repository import (
+    OnlineStoreName,
+    apply_definitions,
+    open_store,
+    table_uri,
+)
 from streams.feature_store.views import (
     checked,
     encode_rows,
@@ -52,20 +57,26 @@ class Features:
         # Looked up once: a look-up in the registry costs more than the read itself.
         self._views = {v: store.get_feature_view(v.name) for v in VIEWS}
         self._services = {v: store.get_feature_service(v.service) for v in VIEWS}
-        self._tables = {v: OfflineTable(_table_folder(home, v)) for v in VIEWS}
+        tables = store.config.offline_store.tables
+        self._tables = {v: OfflineTable(table_uri(home, tables, v.name)) for v in VIEWS}
 
     @staticmethod
     def apply(
-        home: Path, online: OnlineStoreName = "sqlite", redis_url: SecretStr | None = None
+        home: Path,
+        online: OnlineStoreName = "sqlite",
+        redis_url: SecretStr | None = None,
+        tables: str | None = None,
     ) -> bool:
         """Make `home` a feature store, or bring it up to date; False when it was already.
 
         Once, in the driver, before others open the home. Takes 0.1 s, or 1 ms without a change.
         `redis_url` goes with `online="redis"`; raises OnlineStoreError when it does not answer.
+        `tables` is where the offline tables lie if not in the home: a folder, or s3://bucket/prefix.
         """
         for view in VIEWS:
-            OfflineTable.create(_table_folder(Path(home), view), offline_schema(view))
-        return apply_definitions(Path(home), online, redis_url)
+            uri = table_uri(Path(home), tables, view.name)
+            OfflineTable.create(uri, offline_schema(view))
+        return apply_definitions(Path(home), online, redis_url, tables)
 
     @classmethod
     def open(cls, home: Path) -> Features:
@@ -143,10 +154,6 @@ class Features:
         )
         joined = self._store.get_historical_features(entity_df, self._services[view]).to_arrow()
         return rows_known(view, labels, joined)
-
-
-def _table_folder(home: Path, view: ViewSpec) -> Path:
-    return home / "data" / view.name
 
 
 def warm_up() -> None:

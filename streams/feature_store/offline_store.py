@@ -13,6 +13,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
 import pandas as pd
@@ -27,6 +28,7 @@ from feast.repo_config import FeastConfigBaseModel
 from feast.types import from_feast_to_pyarrow_type
 
 from reaseq.types import Column
+from streams.feature_store.repository import table_uri
 from streams.feature_store.retrieval import ArrowRetrievalJob
 from streams.feature_store.views import MICROSECONDS
 from streams.offline.point_in_time import EVENT_TIMESTAMP, rows_as_of
@@ -43,6 +45,8 @@ class DeltaOfflineStoreConfig(FeastConfigBaseModel):
     max_memory: str = LIMITS.max_memory
     """What a join may hold before it goes on in temporary files, e.g. 8GB."""
     num_threads: int = LIMITS.num_threads
+    tables: str | None = None
+    """Where the tables lie if not in the home: a folder, or s3://bucket/prefix."""
 
 
 class DeltaOfflineStore(OfflineStore):
@@ -131,7 +135,9 @@ def _table(config: RepoConfig, source: DataSource | None) -> OfflineTable:
     if not isinstance(source, FileSource):
         name = source.name if source else "none"
         raise ValueError(f"source {name}: the Delta offline store reads FileSource only")
-    return OfflineTable(FileSource.get_uri_for_file_path(config.repo_path, source.path))
+    name = PurePosixPath(source.path).name
+    home = Path(config.repo_path or ".")
+    return OfflineTable(table_uri(home, config.offline_store.tables, name))
 
 
 def _features_as_of(

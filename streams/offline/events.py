@@ -43,8 +43,8 @@ ORDER BY event_time_ms, user_id, event_id
 class EventArchive:
     """A Delta table. Readers see an event once, however often it was appended."""
 
-    def __init__(self, folder: Path, limits: QueryLimits = LIMITS) -> None:
-        self.table = OfflineTable.create(folder, EVENT_SCHEMA)
+    def __init__(self, uri: str | Path, limits: QueryLimits = LIMITS) -> None:
+        self.table = OfflineTable.create(uri, EVENT_SCHEMA)
         self._limits = limits
 
     def append(self, events: pa.Table, commit: Commit) -> None:
