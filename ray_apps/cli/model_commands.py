@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 
@@ -10,7 +12,7 @@ from ray_apps.cli.registry_commands import where_it_runs
 from ray_apps.jobs.generate import generate_after_promotion
 from ray_apps.registry.kinds import kind_of, registry_of
 from ray_apps.runtime.cluster import ray_cluster
-from ray_apps.runtime.console_output import mute
+from ray_apps.runtime.console_output import mute, native_output_to
 from ray_apps.runtime.feature_store import apply_features, event_archive
 from ray_apps.settings import Settings
 from ray_apps.training.retrain import retrain
@@ -27,8 +29,7 @@ def retrain_command(
 ) -> None:
     """One round of training; the kinds `first`, and those that are needed and missing, before."""
     settings = where_it_runs(settings)
-    with ray_cluster(settings.ray):
-        apply_features(settings)
+    with _cluster(settings):
         missing = [
             n for n in kind_of(kind).needs(settings) if not registry_of(settings, n).champion
         ]
@@ -61,8 +62,7 @@ def generate_command(settings: Settings, console: Console) -> None:
     version = registry_of(settings, GENERATOR).champion
     if version is None:
         raise NotReadyError("there is no behaviour generator yet: `reaseq retrain` trains one")
-    with ray_cluster(settings.ray):
-        apply_features(settings)
+    with _cluster(settings):
         with console.status("generating for all users") as spinner:
             done = generate_after_promotion(
                 settings, version, lambda *step: spinner.update(_shown(*step))
@@ -101,6 +101,15 @@ def one_round(
         )
     if done:
         console.print(done)
+
+
+@contextmanager
+def _cluster(settings: Settings) -> Iterator[None]:
+    """Ray and the feature store; what Ray's compiled parts print goes to a file of the home."""
+    native_output_to(settings.home / "native.log")
+    with ray_cluster(settings.ray):
+        apply_features(settings)
+        yield
 
 
 def _round_of_loop(settings: Settings, console: Console, seed: int, kind: str) -> None:

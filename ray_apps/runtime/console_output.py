@@ -27,7 +27,12 @@ def quiet_third_parties() -> None:
 
 
 def native_output_to(file: Path) -> None:
-    """Send what compiled code prints to stderr into a file; Python's stderr stays where it is."""
+    """Send what compiled code prints to stderr into a file; Python's stderr stays where it is.
+
+    The file of the first call holds for the whole process.
+    """
+    if mute.has_file:
+        return
     file.parent.mkdir(parents=True, exist_ok=True)
     sys.stderr.flush()
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
