@@ -14,9 +14,9 @@ import ray.data
 from ray_apps.runtime.feature_store import event_archive
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
+from streams.backfill import backfill
 from streams.feature_store.features import Features
 from streams.log.partitioner import partitions_of
-from streams.offline.backfill import backfill
 from streams.offline.tables import Commit
 
 _PARTITION = "backfill_partition"

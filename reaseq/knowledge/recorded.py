@@ -1,7 +1,7 @@
 """Knowledge that ships with the package, for machines where no language model runs.
 
 `recorded.jsonl` holds one `ItemKnowledge` a line as a named model gave it, rejections included.
-`python -m ray_apps.text_generation.record` makes the file.
+`python -m ray_apps.cli.record` makes the file.
 """
 
 from __future__ import annotations

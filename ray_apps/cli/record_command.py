@@ -1,4 +1,4 @@
-"""Records the knowledge that ships with the package: `python -m ray_apps.text_generation.record`.
+"""Records the knowledge that ships with the package: `python -m ray_apps.cli.record`.
 
 Asks the language model of the settings (by default the packaged small one in vLLM) about items of
 the demo's shop: the best sellers of its history, and of what is first sold in the weeks that the

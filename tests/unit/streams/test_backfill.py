@@ -16,13 +16,13 @@ from reaseq.events import EventType
 from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
 from reaseq.sequences.oracle import mismatched_users, newest_distinct_events
+from streams.backfill import CHUNK_EVENTS, backfill
 from streams.log.codec import event_codec
 from streams.log.dead_letters import DeadLetters
 from streams.log.memory import MemoryLog
 from streams.log.partitioner import partitions_of
 from streams.log.ports import Topic
 from streams.log.replay import replay
-from streams.offline.backfill import CHUNK_EVENTS, backfill
 from streams.offline.events import EventArchive
 from streams.offline.tables import Commit
 from streams.settings import StreamSettings
