@@ -14,14 +14,14 @@ from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
 from reaseq.sequences.state import SequenceState
 from streams.feature_store.ports import FeatureTables
 from streams.offline.tables import Commit
-from streams.shards.handlers.sequences import EventArchive
+from streams.shards.handlers.sequences import EventSink
 
 CHUNK_EVENTS = 20_000
 """Events merged at once; bounds the memory for the versions a merge leaves behind."""
 
 
 def backfill(
-    events: pa.Table, store: FeatureTables, archive: EventArchive, max_events: int, commit: Commit
+    events: pa.Table, store: FeatureTables, archive: EventSink, max_events: int, commit: Commit
 ) -> int:
     """Merge all events (EVENT_SCHEMA) of some users into the features; return the number of users.
 

@@ -18,7 +18,7 @@ from reaseq.datasets.mapping import ITEM_FIELDS, parse_columns, parse_mapping, p
 from reaseq.datasets.online_retail import read_online_retail
 from reaseq.datasets.options import TIME_UNITS, ReadOptions
 from reaseq.datasets.reader import open_log
-from reaseq.datasets.report import Preview, Report
+from reaseq.datasets.report import Preview, ReadReport
 from reaseq.datasets.stored_log import StoredLog
 
 
@@ -111,7 +111,7 @@ def _shown(event: Mapping[str, Any]) -> list[str]:
     return [event["user_id"], event["item_id"], kind, time, value, identity]
 
 
-def show_report(report: Report, console: Console) -> None:
+def show_report(report: ReadReport, console: Console) -> None:
     """Print what was left out, each reason with an example, and what looks odd."""
     for label, found in (("left out", report.left_out), ("unreadable", report.without_value)):
         for one in found:

@@ -129,7 +129,7 @@ class ShownUser(msgspec.Struct):
     recommended: list[ShownItem]
 
 
-class Report(msgspec.Struct):
+class DemoReport(msgspec.Struct):
     """`report.json`. Durations in milliseconds unless they say otherwise."""
 
     events_backfilled: int
@@ -192,7 +192,7 @@ def _interval(estimate: Estimate, metric: Metric) -> IntervalReport:
     return IntervalReport(round(value, 5), round(low, 5), round(high, 5))
 
 
-def show(report: Report, console: Console) -> None:
+def show(report: DemoReport, console: Console) -> None:
     """Print the report."""
     console.print()
     for table in (_quality(report), _stream(report), _reasoning(report), _models(report)):
@@ -205,7 +205,7 @@ def show(report: Report, console: Console) -> None:
     console.print(f"[dim]{seconds}[/dim]")
 
 
-def as_svg(report: Report) -> str:
+def as_svg(report: DemoReport) -> str:
     """The printed report as a picture that fetches nothing when it is looked at."""
     console = Console(record=True, file=StringIO(), width=PICTURE_WIDTH, force_terminal=True)
     show(report, console)
@@ -213,7 +213,7 @@ def as_svg(report: Report) -> str:
     return re.sub(r"@font-face \{.*?\}", "", console.export_svg(title="make demo"), flags=re.S)
 
 
-def _quality(report: Report) -> Table:
+def _quality(report: DemoReport) -> Table:
     table = Table(
         title=f"Ranking quality: {report.orders_scored:,} orders, {report.targets_scored:,} items "
         "bought, each scored before it was applied",
@@ -240,7 +240,7 @@ def _quality(report: Report) -> Table:
     return table
 
 
-def _stream(report: Report) -> Table:
+def _stream(report: DemoReport) -> Table:
     table = Table(title="Stream", title_justify="left", show_header=False)
     table.add_column()
     table.add_column(justify="right")
@@ -263,7 +263,7 @@ def _stream(report: Report) -> Table:
     return table
 
 
-def _reasoning(report: Report) -> Table:
+def _reasoning(report: DemoReport) -> Table:
     """What the two reasoning parts did, and how soon a new item was shown."""
     table = Table(title="Reasoning", title_justify="left", show_header=False)
     table.add_column()
@@ -295,7 +295,7 @@ def _card(card: ShownKnowledge) -> Panel:
     return Panel(grid, title=title, title_align="left", border_style="dim")
 
 
-def _models(report: Report) -> Table:
+def _models(report: DemoReport) -> Table:
     table = Table(title="Models", title_justify="left")
     for column in ("version", "trained up to", "NDCG @ 20", "champion's", "outcome"):
         table.add_column(column)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from ray_apps.demo.findings import dead_letter_reasons, knowledge_card, shown_users
 from ray_apps.demo.prequential_stream import PrequentialStream
-from ray_apps.demo.report import Percentiles, Report, as_svg, day, intervals, qualities, show
+from ray_apps.demo.report import DemoReport, Percentiles, as_svg, day, intervals, qualities, show
 from ray_apps.demo.split import DemoSplit
 from ray_apps.demo.stages import DemoRun
 from ray_apps.registry.kinds import registry_of
@@ -27,7 +27,7 @@ from streams.feature_store.features import Features
 
 def run_demo(
     settings: Settings, log: EventLog, split_ms: int, console: Console, keep: bool
-) -> Report:
+) -> DemoReport:
     """Run the demo in `settings.home` and return its report; with `keep`, stay up afterwards.
 
     What an earlier demo left there is removed first. Raises InputError for a log without a past
@@ -64,7 +64,7 @@ def run_demo(
     return report
 
 
-def _examine(run: DemoRun, system: System, choice: Choice) -> Report:
+def _examine(run: DemoRun, system: System, choice: Choice) -> DemoReport:
     """Stream, retrain, stream, and put everything that was seen together."""
     split = run.split
     features = Features.open(run.home.features)
@@ -88,7 +88,7 @@ def _examine(run: DemoRun, system: System, choice: Choice) -> Report:
     report = evaluation.report()
     estimates = evaluation.estimates()
     assert run.generated is not None
-    return Report(
+    return DemoReport(
         events_backfilled=split.history.num_rows,
         events_streamed=stream.num_sent,
         duplicates_sent=stream.num_duplicates,
@@ -116,7 +116,7 @@ def _examine(run: DemoRun, system: System, choice: Choice) -> Report:
     )
 
 
-def _write(report: Report, home: Path, console: Console) -> None:
+def _write(report: DemoReport, home: Path, console: Console) -> None:
     """The report as JSON, on the console, and as a picture of the console."""
     file = home / "report.json"
     file.write_bytes(msgspec.json.format(msgspec.json.encode(report)))

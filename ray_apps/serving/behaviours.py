@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 import pyarrow as pa
 
 from ray_apps.runtime.in_thread import in_thread
-from ray_apps.serving.generating import Generated
+from ray_apps.serving.generating import GeneratorAnswer
 from reaseq.feature_views import GENERATED
 from reaseq.generator.behaviours import generated_rows
 from streams.feature_store.ports import FeatureTables
@@ -28,7 +28,7 @@ logger = logging.getLogger("ray.serve")
 
 USERS_AT_ONCE = 64
 
-AskGenerator = Callable[[pa.Table], Awaitable[Generated | None]]
+AskGenerator = Callable[[pa.Table], Awaitable[GeneratorAnswer | None]]
 """Sequences to generated behaviours; None while there is no generator."""
 
 

@@ -15,7 +15,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from ray_apps.runtime.in_thread import in_thread
-from ray_apps.serving.generating import Generated
+from ray_apps.serving.generating import GeneratorAnswer
 from ray_apps.serving.knowledge import KnowledgeProgress
 from ray_apps.serving.ports import Ports
 from ray_apps.serving.replica import Replica
@@ -95,7 +95,7 @@ class GeneratorReplica(Replica):
         self.run(self._service, self._service.step, WATCH_INTERVAL_S)
 
     @serve.batch
-    async def generate(self, tables: list[pa.Table]) -> list[Generated | None]:
+    async def generate(self, tables: list[pa.Table]) -> list[GeneratorAnswer | None]:
         """See `GeneratorService.generate`; a caller sends one table."""
         return await in_thread(self._service.generate, tables)
 

@@ -15,7 +15,7 @@ from reaseq.generator.generator import BehaviourGenerator
 logger = logging.getLogger("ray.serve")
 
 
-class Generated(NamedTuple):
+class GeneratorAnswer(NamedTuple):
     """An answer: generated behaviours (`ANSWER_SCHEMA`) and the version that made them."""
 
     answer: pa.Table
@@ -35,17 +35,17 @@ class GeneratorService:
         """The version that answers."""
         return self._champions.version
 
-    def generate(self, tables: Sequence[pa.Table]) -> list[Generated | None]:
+    def generate(self, tables: Sequence[pa.Table]) -> list[GeneratorAnswer | None]:
         """Generate for the users of several requests at once; each is a table of sequences."""
         generator = self._champions.model
         if generator is None:
             return [None] * len(tables)
         joined = pa.concat_tables(tables)
         answer = generator.generate(joined, joined["newest_event_time_ms"].to_numpy())
-        answers: list[Generated | None] = []
+        answers: list[GeneratorAnswer | None] = []
         start = 0
         for table in tables:
-            answers.append(Generated(answer.slice(start, table.num_rows), generator.version))
+            answers.append(GeneratorAnswer(answer.slice(start, table.num_rows), generator.version))
             start += table.num_rows
         return answers
 

@@ -33,7 +33,7 @@ class Preview:
 
 
 @dataclass(frozen=True)
-class Report:
+class ReadReport:
     """What did not become an event, and what looks odd in what did."""
 
     left_out: tuple[LeftOut, ...]

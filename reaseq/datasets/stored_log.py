@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from reaseq.datasets import findings
 from reaseq.datasets.event_log import BATCH_ROWS, EventLog
-from reaseq.datasets.report import Preview, Report
+from reaseq.datasets.report import Preview, ReadReport
 from reaseq.schemas import EVENT_SCHEMA, ITEM_SCHEMA
 
 NUM_EXAMPLES = 3
@@ -49,9 +49,9 @@ class StoredLog:
         examples = tuple(dict(zip(EVENT_SCHEMA.names, row, strict=True)) for row in first)
         return Preview(self.taken, self.taken_for_items, examples, self.num_events, self.num_items)
 
-    def report(self) -> Report:
+    def report(self) -> ReadReport:
         """What was left out and what looks odd, counted over the whole log."""
-        return Report(
+        return ReadReport(
             (*findings.rejected_lines(self.con), *findings.left_out_rows(self.con)),
             findings.unreadable_values(self.con),
             (

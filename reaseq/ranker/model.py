@@ -73,7 +73,7 @@ class Queries(NamedTuple):
         return Queries(self.query[places_P], self.value_query[places_P])
 
 
-class Candidates(NamedTuple):
+class EncodedCandidates(NamedTuple):
     """Items to be scored, with all of it that does not depend on the sequence."""
 
     codes: Tensor
@@ -85,9 +85,9 @@ class Candidates(NamedTuple):
     generated_queries: Queries | None
     """Of the head over the generated sequence, if there is one."""
 
-    def take(self, places_P: Tensor) -> Candidates:
+    def take(self, places_P: Tensor) -> EncodedCandidates:
         """Only those at the places, in their order."""
-        return Candidates(
+        return EncodedCandidates(
             self.codes[places_P],
             self.items[places_P],
             tuple(queries.take(places_P) for queries in self.queries),
@@ -129,19 +129,19 @@ class RankerModel(nn.Module):
         )
         self.trend_weight = nn.Linear(_NUM_POOLS * hidden_size, num_trends) if num_trends else None
         self.repeats = Repeats(num_codes, num_kinds)
-        self.generated = Generated(settings, num_codes) if settings.use_generated else None
+        self.generated = GeneratedAttention(settings, num_codes) if settings.use_generated else None
 
     def items(self, text_NT: Tensor | None = None) -> Tensor:
         """The representation of every item by code: [N, D]; `text_NT` in place of its own texts."""
         projected_ND: Tensor = self.text_projection(self.text if text_NT is None else text_NT)
         return self.id.weight + projected_ND
 
-    def candidates(self, codes_C: Tensor, items_CD: Tensor) -> Candidates:
+    def candidates(self, codes_C: Tensor, items_CD: Tensor) -> EncodedCandidates:
         """What can be computed of candidates before any sequence is known."""
         normed_CD = self.norm(items_CD)
         queries = tuple(cast(TargetAttention, h).queries(normed_CD) for h in self.heads)
         generated = self.generated.attention.queries(normed_CD) if self.generated else None
-        return Candidates(codes_C, items_CD, queries, generated)
+        return EncodedCandidates(codes_C, items_CD, queries, generated)
 
     def forward(self, batch: Batch, candidates_C: Tensor) -> Tensor:
         """Logits [B, C] of the candidates' codes."""
@@ -151,7 +151,7 @@ class RankerModel(nn.Module):
         return logged_BC if generated_BC is None else logged_BC + generated_BC
 
     def terms(
-        self, batch: Batch, candidates: Candidates, items_ND: Tensor
+        self, batch: Batch, candidates: EncodedCandidates, items_ND: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         """What log and generated sequence each add to the logits: [B, C] and [B, C] or None.
 
@@ -160,7 +160,7 @@ class RankerModel(nn.Module):
         return self._terms(batch, candidates, items_ND[batch.codes], items_ND[batch.generated])
 
     def _terms(
-        self, batch: Batch, candidates: Candidates, items_BLD: Tensor, items_BGD: Tensor
+        self, batch: Batch, candidates: EncodedCandidates, items_BLD: Tensor, items_BGD: Tensor
     ) -> tuple[Tensor, Tensor | None]:
         logged_BC = self._logged(batch, candidates, items_BLD)
         if self.generated is None:
@@ -168,7 +168,7 @@ class RankerModel(nn.Module):
         queries, behaviours_BGD = candidates.generated_queries, self.norm(items_BGD)
         return logged_BC, self.generated(batch, candidates.codes, queries, behaviours_BGD)
 
-    def _logged(self, batch: Batch, candidates: Candidates, items_BLD: Tensor) -> Tensor:
+    def _logged(self, batch: Batch, candidates: EncodedCandidates, items_BLD: Tensor) -> Tensor:
         padding_BL = batch.codes == 0
         kinds_BL = batch.types * NUM_RECENCY_BUCKETS + batch.recency_buckets
         events_BLD = self.dropout(
@@ -247,7 +247,7 @@ class TargetAttention(nn.Module):
         return logits_BC
 
 
-class Generated(nn.Module):
+class GeneratedAttention(nn.Module):
     """What the generated sequence says about each candidate."""
 
     def __init__(self, settings: RankerSettings, num_codes: int) -> None:

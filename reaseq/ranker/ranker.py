@@ -13,7 +13,7 @@ import torch
 
 from reaseq.ranker.batches import to_batch
 from reaseq.ranker.folder import KIND, RankerManifest, StoredModel, load_model, save_model
-from reaseq.ranker.model import Batch, Candidates, RankerModel
+from reaseq.ranker.model import Batch, EncodedCandidates, RankerModel
 from reaseq.ranker.trends import ItemTrends
 from reaseq.sequences.orders import orders_of
 from reaseq.sequences.padded import pad_generated, pad_sequences
@@ -31,7 +31,7 @@ class RankerInputs(NamedTuple):
 
 ALL_INPUTS = RankerInputs()
 
-ByKnowledge = Mapping[bool, Candidates]
+ByKnowledge = Mapping[bool, EncodedCandidates]
 """The same items with what agents say about them about them and without."""
 
 _ROWS_AT_ONCE = 4

@@ -13,7 +13,7 @@ NUM_SAMPLES = 4096
 """Newest records whose age at the time of writing is kept."""
 
 
-class Percentiles(NamedTuple):
+class FreshnessPercentiles(NamedTuple):
     """Milliseconds from a record produced to its features readable; 0 without any record."""
 
     p50_ms: float = 0.0
@@ -32,9 +32,9 @@ class Freshness:
         ages_ms = [now_ms - times for times in times_ms]
         self._ages_ms = np.concatenate([self._ages_ms, *ages_ms])[-NUM_SAMPLES:]
 
-    def percentiles(self) -> Percentiles:
+    def percentiles(self) -> FreshnessPercentiles:
         """Of the newest records."""
         if not len(self._ages_ms):
-            return Percentiles()
+            return FreshnessPercentiles()
         p50_ms, p99_ms = np.percentile(self._ages_ms, [50, 99])
-        return Percentiles(float(p50_ms), float(p99_ms))
+        return FreshnessPercentiles(float(p50_ms), float(p99_ms))

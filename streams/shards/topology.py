@@ -15,7 +15,7 @@ from streams.log.codec import Codec, event_codec, item_codec
 from streams.settings import StreamSettings, TopicSettings
 from streams.shards.handlers.catalogue import CatalogueHandler
 from streams.shards.handlers.port import Handler
-from streams.shards.handlers.sequences import EventArchive, SequenceHandler
+from streams.shards.handlers.sequences import EventSink, SequenceHandler
 from streams.shards.write_ahead_log import WriteAheadLog
 
 
@@ -24,7 +24,7 @@ class HandlerPorts:
     """Everything that handlers may work with; each takes what it needs."""
 
     features: FeatureTables
-    archive: EventArchive
+    archive: EventSink
     wal: WriteAheadLog
     settings: StreamSettings
 

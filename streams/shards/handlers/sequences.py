@@ -22,7 +22,7 @@ from streams.offline.tables import Commit
 from streams.shards.write_ahead_log import WriteAheadLog
 
 
-class EventArchive(Protocol):
+class EventSink(Protocol):
     """Where the events themselves are kept, `streams.offline.events` in production."""
 
     def append(self, events: pa.Table, commit: Commit) -> None:
@@ -35,7 +35,7 @@ class SequenceHandler:
     name = "sequences"
 
     def __init__(
-        self, store: FeatureTables, archive: EventArchive, wal: WriteAheadLog, max_events: int
+        self, store: FeatureTables, archive: EventSink, wal: WriteAheadLog, max_events: int
     ) -> None:
         self._store = store
         self._archive = archive

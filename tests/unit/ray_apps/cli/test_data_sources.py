@@ -18,7 +18,7 @@ from ray_apps.cli.data_sources import (
 )
 from reaseq.datasets.errors import FileError
 from reaseq.datasets.event_log import EventLog
-from reaseq.datasets.report import LeftOut, Preview, Report
+from reaseq.datasets.report import LeftOut, Preview, ReadReport
 from reaseq.datasets.stored_log import StoredLog
 from reaseq.errors import ReaseqError
 
@@ -181,7 +181,7 @@ def test_the_preview_of_a_log_alone_has_no_line_about_items(console: Console) ->
 
 def test_the_report_names_each_reason_with_an_example(console: Console) -> None:
     """Rows left out, values that could not be read, and what looks odd."""
-    report = Report(
+    report = ReadReport(
         (LeftOut("without a usable user_id", 1200, "item_id=tea"), LeftOut("not wanted", 3, "")),
         (LeftOut("price is not a number", 2, "price=[free]"),),
         ("one user has 40% of the events",),

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from ray_apps.demo.report import (
+    DemoReport,
     GeneratedReport,
     IntervalReport,
     KnowledgeReport,
     ModelReport,
     NewItemReport,
     Percentiles,
-    Report,
     ShownItem,
     ShownKnowledge,
     ShownUser,
@@ -45,10 +45,10 @@ def estimates() -> dict[str, Estimate]:
     }
 
 
-def report(**changes: object) -> Report:
+def report(**changes: object) -> DemoReport:
     """All that a demo finds."""
     found = intervals(estimates())
-    whole = Report(
+    whole = DemoReport(
         events_backfilled=1000,
         events_streamed=84_086,
         duplicates_sent=827,
@@ -84,7 +84,7 @@ def report(**changes: object) -> Report:
     return msgspec.structs.replace(whole, **changes)
 
 
-def shown(of: Report, width: int = 160) -> str:
+def shown(of: DemoReport, width: int = 160) -> str:
     """What is printed."""
     console = Console(file=StringIO(), width=width)
     show(of, console)
@@ -134,7 +134,7 @@ def test_intervals_are_by_metric_then_scorer() -> None:
 
 def test_programs_can_read_it_back() -> None:
     """JSON and back is the same report."""
-    assert msgspec.json.decode(msgspec.json.encode(report()), type=Report) == report()
+    assert msgspec.json.decode(msgspec.json.encode(report()), type=DemoReport) == report()
 
 
 def test_people_see_every_part() -> None:

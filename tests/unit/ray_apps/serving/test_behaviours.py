@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from ray_apps.serving.behaviours import BehaviourRefresher
-from ray_apps.serving.generating import Generated
+from ray_apps.serving.generating import GeneratorAnswer
 from reaseq.feature_views import GENERATED, SEQUENCES
 from streams.log.ports import Partition
 from streams.shards.checkpoints import Checkpoints
@@ -57,14 +57,14 @@ class Refreshing:
         reader = self.log.reader("behaviours")
         return Follower(reader, EVENT_CODEC, partitions, resume(self.checkpoints), self.checkpoints)
 
-    async def _ask(self, sequences: pa.Table) -> Generated | None:
+    async def _ask(self, sequences: pa.Table) -> GeneratorAnswer | None:
         await asyncio.sleep(self.delay_s)
         if self.error:
             raise self.error
         if self.generator is None:
             return None
         at_ms = sequences["newest_event_time_ms"].to_numpy()
-        return Generated(self.generator.generate(sequences, at_ms), self.generator.version)
+        return GeneratorAnswer(self.generator.generate(sequences, at_ms), self.generator.version)
 
     def happened(self, user_id: str, *times_ms: int, shown: bool = True) -> None:
         """The user buys tea at these times, and the features show it."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from ray_apps import serving
-from ray_apps.serving.generating import Generated
+from ray_apps.serving.generating import GeneratorAnswer
 from ray_apps.serving.ports import Ports
 from ray_apps.serving.services import (
     behaviour_refresher,
@@ -105,9 +105,9 @@ def test_behaviours_are_refreshed_by_the_settings(tmp_path: Path) -> None:
         tmp_path, generation={"min_new_events": 1}, stream={"checkpoint_interval_s": 60}
     )
 
-    async def ask(sequences: pa.Table) -> Generated:
+    async def ask(sequences: pa.Table) -> GeneratorAnswer:
         at_ms = sequences["newest_event_time_ms"].to_numpy()
-        return Generated(ToyGenerator("g1").generate(sequences, at_ms), "g1")
+        return GeneratorAnswer(ToyGenerator("g1").generate(sequences, at_ms), "g1")
 
     refresher = behaviour_refresher(ports, ask)
     send_events(ports.log, bought("u", "tea", 1))
