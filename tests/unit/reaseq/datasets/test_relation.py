@@ -56,6 +56,21 @@ def zipped() -> bytes:
         LINES.replace("{", "{\n").encode(),
         parquet(),
     ],
+    ids=[
+        "CSV",
+        "CSV with a mark",
+        "CSV of Windows",
+        "tabs",
+        "double colons",
+        "UTF-16",
+        "gzip of CSV",
+        "zip of CSV",
+        "JSON lines",
+        "gzip of JSON lines",
+        "JSON array",
+        "JSON over lines",
+        "Parquet",
+    ],
 )
 def test_every_format_is_recognised_by_its_content(open_text: OpenText, content: bytes) -> None:
     """Not by its name; ids that look like numbers stay as written in all of them."""
@@ -97,6 +112,7 @@ def test_numbers_in_json_are_ids_as_written_and_late_fields_are_no_trouble(
         (gzip.compress(CSV.encode(), mtime=0)[:-12], r"cannot be read .*: copy it again"),
         (b'[{"user_id": ', "cannot be read"),
     ],
+    ids=["nothing", "blank", "bytes", "Parquet", "gzip", "JSON"],
 )
 def test_a_file_that_is_not_whole_is_refused_by_name(
     open_text: OpenText, content: bytes, message: str
