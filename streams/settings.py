@@ -28,6 +28,8 @@ class KafkaSettings(Section):
     ssl_cafile: Path | None = None
     connect_timeout_s: Seconds = 15.0
     """A broker that has not answered by then is called unreachable."""
+    confirm_timeout_s: Seconds = 60.0
+    """How long a writer waits for the broker to take a record and to confirm it."""
     idle_pause_ms: Annotated[int, Field(ge=0)] = 0
     """Pause after an empty fetch, for a broker that answers it at once instead of waiting for
     records, as the embedded one does: a reader would spin."""

@@ -41,8 +41,6 @@ logger = logging.getLogger(__name__)
 FETCH_MAX_WAIT_MS = 50
 """How long the broker holds an empty fetch. Bounds the wait of `close`, not the latency of data."""
 
-FLUSH_TIMEOUT_S = 60.0
-
 ENVELOPE_BYTES = 16_384
 """Room for key, headers and framing beside a value of the largest size, so that whatever a topic
 took as an event it also takes as a dead letter, which has more headers."""
@@ -205,7 +203,9 @@ class _KafkaWriter:
                 max_request_size=settings.max_message_bytes + ENVELOPE_BYTES,
                 batch_size=128 * 1024,
                 linger_ms=2,
+                max_block_ms=int(settings.confirm_timeout_s * 1000),
             )
+        self._confirm_timeout_s = settings.confirm_timeout_s
         self._max_bytes = settings.max_message_bytes
         self._refused: list[Exception] = []
 
@@ -217,14 +217,21 @@ class _KafkaWriter:
             raise ValueError(
                 f"{num_bytes} bytes are more than kafka.max_message_bytes ({self._max_bytes})"
             )
-        sent = self._producer.send(topic, value=value, key=key, headers=list(headers))
+        try:
+            sent = self._producer.send(topic, value=value, key=key, headers=list(headers))
+        except KafkaError as error:
+            raise LogError(
+                f"the broker took no record in {self._confirm_timeout_s:g} s: {error}"
+            ) from error
         sent.add_errback(self._refused.append)
 
     def flush(self) -> None:
         try:
-            self._producer.flush(timeout=FLUSH_TIMEOUT_S)
+            self._producer.flush(timeout=self._confirm_timeout_s)
         except KafkaError as error:
-            raise LogError(f"the broker did not confirm in {FLUSH_TIMEOUT_S} s: {error}") from error
+            raise LogError(
+                f"the broker did not confirm in {self._confirm_timeout_s:g} s: {error}"
+            ) from error
         refused, self._refused = self._refused, []
         if refused:
             raise LogError(f"the broker did not take {len(refused)} records: {refused[0]}")

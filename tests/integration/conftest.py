@@ -32,7 +32,9 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaSettings]:
     """The broker of the launcher setting where there is one, the embedded one otherwise."""
     settings = load_settings().kafka
     with closing(start_broker(settings, tmp_path_factory.mktemp("broker"))) as broker:
-        yield broker.reached_by(settings)
+        # No broker is called unreachable because a machine is busy.
+        patience = {"connect_timeout_s": PATIENCE_S, "confirm_timeout_s": PATIENCE_S}
+        yield broker.reached_by(settings).model_copy(update=patience)
 
 
 @pytest.fixture(scope="session")
