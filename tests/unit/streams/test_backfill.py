@@ -49,7 +49,7 @@ event_tables = st.lists(
 
 # The fixture is a factory: every example makes stages of its own.
 PROPERTY = settings(
-    max_examples=25,
+    max_examples=50,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -112,7 +112,7 @@ any_event = st.fixed_dictionaries(
     before_ms=st.none() | st.integers(0, 4),
     seed=st.integers(0, 99),
 )
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=40)
 def test_any_split_and_repetition_reads_as_the_merge_keeps_it(
     tmp_path_factory: pytest.TempPathFactory,
     rows: list[dict[str, Any]],

@@ -33,7 +33,7 @@ KEY, TIME = st.sampled_from(["ann", "bob", "o'brien"]), st.integers(-3, 6)
 VERSIONS = st.lists(st.tuples(KEY, TIME, TIME), max_size=25)
 ASKED = st.lists(st.tuples(KEY, TIME), max_size=15)
 PROPERTY = settings(
-    deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

@@ -94,7 +94,7 @@ def drain(shard: Shard) -> None:
         pass
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(20))
 def test_crashes_at_random_moments_leave_no_trace(stage: Stage, seed: int) -> None:
     """Steps and checkpoints in any mixture, shards lost in between: the oracle's sequences."""
     rng = random.Random(seed)
