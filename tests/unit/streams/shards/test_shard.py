@@ -22,6 +22,7 @@ from streams.settings import StreamSettings
 from streams.shards.checkpoints import Checkpoints
 from streams.shards.handlers.sequences import SequenceHandler
 from streams.shards.shard import Shard
+from tests.unit.streams.shards.crashes import drain, run_with_crashes
 
 MAX_EVENTS = 5
 STREAM = StreamSettings(poll_timeout_s=0.001, max_poll_records=7)
@@ -89,28 +90,13 @@ def stage(tmp_path: Path, store: Any) -> Stage:
     return Stage(tmp_path, store)
 
 
-def drain(shard: Shard) -> None:
-    while shard.step():
-        pass
-
-
 @pytest.mark.parametrize("seed", range(20))
 def test_crashes_at_random_moments_leave_no_trace(stage: Stage, seed: int) -> None:
     """Steps and checkpoints in any mixture, shards lost in between: the oracle's sequences."""
     rng = random.Random(seed)
     events = make_events(120, seed)
     stage.send(events)
-    shard = stage.shard()
-    for _ in range(60):
-        action = rng.random()
-        if action < 0.6:
-            shard.step()
-        elif action < 0.8:
-            shard.checkpoint()
-        else:
-            shard = stage.shard()  # the old one is gone, with all it had not checkpointed
-    drain(shard)
-    shard.checkpoint()
+    run_with_crashes(stage.shard, rng, 60)
     assert stage.mismatches(events) == []
     archived = stage.archive.read()
     assert sorted(archived["event_id"].to_pylist()) == sorted(set(events["event_id"].to_pylist()))

@@ -24,6 +24,7 @@ from streams.shards.builder import ShardBuilder
 from streams.shards.checkpoints import Checkpoints
 from streams.shards.shard import Shard
 from streams.shards.topology import HandlerPorts, Topology, topology
+from tests.unit.streams.shards.crashes import drain, run_with_crashes
 
 TOPICS = TopicSettings(events="events", dead_letters="dead")
 STREAM = StreamSettings(poll_timeout_s=0.001, max_poll_records=7)
@@ -119,11 +120,6 @@ def make_events(num_events: int, seed: int = 0) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=EVENT_SCHEMA)
 
 
-def drain(shard: Shard) -> None:
-    while shard.step():
-        pass
-
-
 def test_a_kill_between_write_and_checkpoint_counts_every_event_once(stage: Stage) -> None:
     """State goes back with the offset: what was online already is counted again to the same."""
     first, second = make_events(30, 1), make_events(30, 2)
@@ -148,17 +144,7 @@ def test_crashes_at_random_moments_leave_no_trace(stage: Stage, seed: int) -> No
     rng = random.Random(seed)
     events = make_events(80, seed)
     stage.send(events)
-    shard = stage.shard()
-    for _ in range(40):
-        action = rng.random()
-        if action < 0.6:
-            shard.step()
-        elif action < 0.8:
-            shard.checkpoint()
-        else:
-            shard = stage.shard()
-    drain(shard)
-    shard.checkpoint()
+    run_with_crashes(stage.shard, rng, 40)
     assert stage.items() == Counter(events["item_id"].to_pylist())
     assert stage.archive.read().num_rows == 80
     online = stage.store.online[SEQUENCES.name]
