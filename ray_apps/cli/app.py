@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ray_apps.cli.console import console, settings_for
+from ray_apps.cli.file_flags import FileFlags, takes_file_flags
 from ray_apps.registry.kinds import MODEL_KINDS
 from ray_apps.runtime.console_output import quiet_third_parties
 from ray_apps.runtime.threads import one_thread
@@ -47,56 +48,6 @@ ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="TOML file with settings; see `reaseq settings`."),
 ]
-EventsOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--events",
-        help="CSV, JSON or Parquet, gzip or zip, a glob or s3://…; may be repeated. "
-        "The bundled Online Retail if left out. See docs/your-data.md.",
-    ),
-]
-ItemsOption = Annotated[
-    list[str] | None,
-    typer.Option("--items", help="File of items with their titles, prices, descriptions."),
-]
-MapOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--map",
-        help="Which column, or SQL, is what: user_id=customer,item_id=sku,event_time=ts. Fields: "
-        "user_id, item_id, event_time; if there are: event_id, event_type, value, title, price, "
-        "description. May be repeated.",
-    ),
-]
-MapItemsOption = Annotated[
-    list[str] | None,
-    typer.Option("--map-items", help="The same for --items: item_id, title, price, description."),
-]
-TypesOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--types", help="Names of event types in the file: buy=purchase,search= (left out)."
-    ),
-]
-WhereOption = Annotated[
-    str | None, typer.Option("--where", help="Only rows for which this SQL holds.")
-]
-SqlOption = Annotated[
-    str | None,
-    typer.Option("--sql", help="A query that makes the rows; the files are its table `events`."),
-]
-ColumnsOption = Annotated[
-    str, typer.Option("--columns", help="Names of all columns of a file without a header.")
-]
-SeparatorOption = Annotated[
-    str | None, typer.Option("--separator", help="Between columns, if not recognised.")
-]
-TimeUnitOption = Annotated[
-    str | None, typer.Option("--time-unit", help="Of times that are numbers: s, ms, us or ns.")
-]
-TimeFormatOption = Annotated[
-    str | None, typer.Option("--time-format", help="Of the times, e.g. '%d.%m.%Y %H:%M'.")
-]
 
 
 def main() -> None:
@@ -107,18 +58,9 @@ def main() -> None:
 
 
 @app.command()
+@takes_file_flags
 def demo(
-    events: EventsOption = None,
-    items: ItemsOption = None,
-    mapping: MapOption = None,
-    map_items: MapItemsOption = None,
-    types: TypesOption = None,
-    where: WhereOption = None,
-    sql: SqlOption = None,
-    columns: ColumnsOption = "",
-    separator: SeparatorOption = None,
-    time_unit: TimeUnitOption = None,
-    time_format: TimeFormatOption = None,
+    files: FileFlags,
     users: Annotated[
         int | None, typer.Option(min=1, help="Only the N busiest users, for a shorter demo.")
     ] = None,
@@ -132,23 +74,9 @@ def demo(
     About a quarter of an hour on two cores.
     """
     with settings_for(config) as settings:
-        from ray_apps.cli.data_sources import FileFlags
         from ray_apps.cli.demo_command import demo_command
 
-        flags = FileFlags(
-            events=events,
-            items=items,
-            mapping=mapping,
-            map_items=map_items,
-            types=types,
-            where=where,
-            sql=sql,
-            columns=columns,
-            separator=separator,
-            time_unit=time_unit,
-            time_format=time_format,
-        )
-        demo_command(settings, flags, users, keep, console)
+        demo_command(settings, files, users, keep, console)
 
 
 @app.command()
@@ -182,18 +110,9 @@ def status(
 
 
 @app.command()
+@takes_file_flags
 def replay(
-    events: EventsOption = None,
-    items: ItemsOption = None,
-    mapping: MapOption = None,
-    map_items: MapItemsOption = None,
-    types: TypesOption = None,
-    where: WhereOption = None,
-    sql: SqlOption = None,
-    columns: ColumnsOption = "",
-    separator: SeparatorOption = None,
-    time_unit: TimeUnitOption = None,
-    time_format: TimeFormatOption = None,
+    files: FileFlags,
     users: Annotated[int | None, typer.Option(min=1, help="Only the N busiest users.")] = None,
     start: Annotated[
         datetime | None, typer.Option(help="Only events from this moment on (UTC).")
@@ -203,23 +122,9 @@ def replay(
 ) -> None:
     """Send a log's items and events through Kafka into the running system."""
     with settings_for(config) as settings:
-        from ray_apps.cli.data_sources import FileFlags
         from ray_apps.cli.system_commands import replay_command
 
-        flags = FileFlags(
-            events=events,
-            items=items,
-            mapping=mapping,
-            map_items=map_items,
-            types=types,
-            where=where,
-            sql=sql,
-            columns=columns,
-            separator=separator,
-            time_unit=time_unit,
-            time_format=time_format,
-        )
-        replay_command(settings, console, flags, users, start, end)
+        replay_command(settings, console, files, users, start, end)
 
 
 @app.command()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,57 +11,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ray_apps.cli.file_flags import FileFlags
 from reaseq.datasets.errors import FileError
 from reaseq.datasets.event_log import EventLog
-from reaseq.datasets.mapping import ITEM_FIELDS, parse_columns, parse_mapping, parse_types
 from reaseq.datasets.online_retail import read_online_retail
-from reaseq.datasets.options import TIME_UNITS, ReadOptions
 from reaseq.datasets.reader import open_log
 from reaseq.datasets.report import Preview, ReadReport
 from reaseq.datasets.stored_log import StoredLog
-
-
-@dataclass(frozen=True)
-class FileFlags:
-    """The flags that name and describe a user's files, as they were typed."""
-
-    events: Sequence[str] | None = None
-    items: Sequence[str] | None = None
-    mapping: Sequence[str] | None = None
-    map_items: Sequence[str] | None = None
-    types: Sequence[str] | None = None
-    where: str | None = None
-    sql: str | None = None
-    columns: str = ""
-    separator: str | None = None
-    time_unit: str | None = None
-    time_format: str | None = None
-
-    @property
-    def is_bundled(self) -> bool:
-        """Whether the bundled data set is meant. Raises FileError for flags without a file."""
-        if self.events or self.sql:
-            return False
-        if any(getattr(self, field.name) for field in fields(self)):
-            raise FileError("--map, --types and their like describe a file: name it with --events")
-        return True
-
-    def options(self) -> ReadOptions:
-        """The flags, understood. Raises FileError."""
-        unit = next((unit for unit in TIME_UNITS if unit == self.time_unit), None)
-        if self.time_unit and unit is None:
-            raise FileError(f"--time-unit {self.time_unit}: choose among {', '.join(TIME_UNITS)}")
-        return ReadOptions(
-            mapping=parse_mapping(self.mapping or ()),
-            item_mapping=parse_mapping(self.map_items or (), ITEM_FIELDS, "--map-items"),
-            types=parse_types(self.types or ()),
-            where=self.where,
-            sql=self.sql,
-            time_unit=unit,
-            time_format=self.time_format,
-            columns=parse_columns(self.columns),
-            separator=self.separator and self.separator.replace("\\t", "\t"),
-        )
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from ray_apps.cli.data_sources import FileFlags, read_source
+from ray_apps.cli.data_sources import read_source
+from ray_apps.cli.file_flags import FileFlags
 from ray_apps.demo.run import run_demo
 from ray_apps.runtime.run_file import find_running
 from ray_apps.settings import Settings

@@ -16,7 +16,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ray_apps.cli.data_sources import FileFlags, open_source, show_preview, show_report
+from ray_apps.cli.data_sources import open_source, show_preview, show_report
+from ray_apps.cli.file_flags import FileFlags
 from ray_apps.cli.status import read_status
 from ray_apps.cli.tables import status_tables
 from ray_apps.runtime.home import Home

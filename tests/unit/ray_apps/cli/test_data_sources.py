@@ -4,23 +4,16 @@ from __future__ import annotations
 
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from rich.console import Console
 
-from ray_apps.cli.data_sources import (
-    FileFlags,
-    open_source,
-    read_source,
-    show_preview,
-    show_report,
-)
+from ray_apps.cli.data_sources import open_source, read_source, show_preview, show_report
+from ray_apps.cli.file_flags import FileFlags
 from reaseq.datasets.errors import FileError
 from reaseq.datasets.event_log import EventLog
 from reaseq.datasets.report import LeftOut, Preview, ReadReport
 from reaseq.datasets.stored_log import StoredLog
-from reaseq.errors import ReaseqError
 
 
 @pytest.fixture
@@ -53,67 +46,6 @@ def test_no_flag_means_the_bundled_log() -> None:
     with open_source(FileFlags()) as source:
         assert isinstance(source, EventLog)
         assert source.events.num_rows > 300_000
-
-
-@pytest.mark.parametrize(
-    "flags",
-    [
-        {"mapping": ["user_id=customer"]},
-        {"items": ["items.csv"]},
-        {"map_items": ["title=name"]},
-        {"types": ["buy=purchase"]},
-        {"where": "true"},
-        {"columns": "a,b"},
-        {"separator": ";"},
-        {"time_unit": "s"},
-        {"time_format": "%Y"},
-    ],
-)
-def test_flags_about_a_file_need_a_file(flags: dict[str, Any]) -> None:
-    """They would be passed over in silence, and the bundled log be taken for the user's own."""
-    with pytest.raises(FileError, match="--events"):
-        FileFlags(**flags).is_bundled  # noqa: B018
-
-
-def test_a_query_alone_is_a_source() -> None:
-    """It may read what it likes by itself."""
-    assert not FileFlags(sql="SELECT 1").is_bundled
-
-
-def test_flags_become_options() -> None:
-    """Repeated flags and lists in one come to the same."""
-    flags = FileFlags(
-        events=["x"],
-        mapping=["user_id=customer,item_id=sku", "event_time=ts"],
-        map_items=["title=name"],
-        types=["buy=purchase,search="],
-        columns="a, b",
-        separator="\\t",
-        time_unit="ms",
-    )
-    options = flags.options()
-    assert options.mapping == {"user_id": "customer", "item_id": "sku", "event_time": "ts"}
-    assert options.item_mapping == {"title": "name"}
-    assert options.types == {"buy": "purchase", "search": None}
-    assert options.columns == ("a", "b")
-    assert options.separator == "\t"
-    assert options.time_unit == "ms"
-
-
-@pytest.mark.parametrize(
-    ("flags", "message"),
-    [
-        ({"time_unit": "minutes"}, "--time-unit minutes: choose among s, ms, us, ns"),
-        ({"mapping": ["usr=customer"]}, "usr"),
-        ({"map_items": ["user_id=x"]}, "--map-items"),
-        ({"types": ["buy=bought"]}, "bought"),
-        ({"mapping": ["user_id"]}, "user_id"),
-    ],
-)
-def test_a_flag_that_makes_no_sense_is_named(flags: dict[str, Any], message: str) -> None:
-    """By the flag, with what it may be; nothing is read first."""
-    with pytest.raises(ReaseqError, match=message):
-        FileFlags(events=["x"], **flags).options()
 
 
 def test_a_file_is_opened_without_being_held(log_file: Path) -> None:
