@@ -46,7 +46,9 @@ class Broker:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                # Out of reach of Ctrl-C, yet in our session: Linux (autogroup) shares processors
+                # among sessions, and would starve a busy broker that has one to itself.
+                process_group=0,
                 preexec_fn=_die_with_parent,
             )
 
