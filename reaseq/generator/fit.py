@@ -15,19 +15,16 @@ import torch
 from torch import Tensor, nn
 
 from reaseq.errors import InputError
-from reaseq.evaluation.metrics import ndcg_at, pessimistic_ranks
 from reaseq.generator.batches import DiffusionData, diffusion_data, draw_masks
 from reaseq.generator.model import DiffusionModel
 from reaseq.generator.settings import GeneratorSettings
 from reaseq.training.device import device_of, on_device
+from reaseq.training.held_out import Ranked, held_out_ndcg
 from reaseq.training.loop import FitState, OnEpoch, WeightedLoss, train
 from reaseq.training.weights import weights_by_age
 from reaseq.training.worker import Worker
 from reaseq.types import Float32s, Int64s
 from reaseq.vocabulary import ItemVocabulary
-
-_RANKED_AT_ONCE = 64
-"""Held-out rows ranked together over all items."""
 
 
 def fit(
@@ -114,19 +111,21 @@ class GeneratorObjective:
         """NDCG of the held-out targets, with all slots masked and no logged item to be had."""
         if self._unseen is None:
             return None
-        ranks = []
-        for start in range(0, len(self._unseen), _RANKED_AT_ONCE):
-            rows = np.arange(start, min(start + _RANKED_AT_ONCE, len(self._unseen)))
-            context = self._unseen.context(rows)
-            shape = (len(rows), self._settings.num_generated)
-            masked_BS = torch.full(shape, self.model.mask_code, device=self._device)
-            scores = self.model(on_device(context, self._device), masked_BS).float().cpu()
-            is_logged = torch.zeros(len(rows), self.model.num_items + 1, dtype=torch.bool)
-            is_logged.scatter_(1, context.codes, True)
-            scores = scores.masked_fill(is_logged[:, 1:], -torch.inf)
-            position, codes = self._unseen.targets(rows)
-            ranks.append(pessimistic_ranks(scores.numpy(), position, codes - 1))
-        return ndcg_at(np.concatenate(ranks), self._settings.num_generated)
+        unseen = self._unseen
+        return held_out_ndcg(
+            len(unseen), self._settings.num_generated, lambda rows: self._rank(unseen, rows)
+        )
+
+    def _rank(self, unseen: DiffusionData, rows: Int64s) -> Ranked:
+        context = unseen.context(rows)
+        shape = (len(rows), self._settings.num_generated)
+        masked_BS = torch.full(shape, self.model.mask_code, device=self._device)
+        scores = self.model(on_device(context, self._device), masked_BS).float().cpu()
+        is_logged = torch.zeros(len(rows), self.model.num_items + 1, dtype=torch.bool)
+        is_logged.scatter_(1, context.codes, True)
+        scores = scores.masked_fill(is_logged[:, 1:], -torch.inf)
+        position, codes = unseen.targets(rows)
+        return scores.numpy(), position, codes - 1
 
     def _tensor(self, array: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(array).to(self._device)

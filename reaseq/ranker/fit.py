@@ -15,22 +15,19 @@ import torch
 from torch import Tensor, nn
 
 from reaseq.errors import InputError
-from reaseq.evaluation.metrics import ndcg_at, pessimistic_ranks
 from reaseq.ranker.batches import TrainingData, to_batch, training_data, trend_history
 from reaseq.ranker.model import Batch, RankerModel
 from reaseq.ranker.settings import RankerSettings
 from reaseq.ranker.trends import ItemTrends, TrendHistory
 from reaseq.sequences.padded import PaddedGenerated
 from reaseq.training.device import device_of, on_device
+from reaseq.training.held_out import Ranked, held_out_ndcg
 from reaseq.training.loop import FitState, OnEpoch, WeightedLoss, train
 from reaseq.training.negatives import draw_candidates, log_inclusion, sampled_softmax_losses
 from reaseq.training.weights import weights_by_age
 from reaseq.training.worker import Worker
 from reaseq.types import DAY_MS, Float32s, Float64s, Int64s
 from reaseq.vocabulary import ItemVocabulary
-
-_RANKED_AT_ONCE = 32
-"""Held-out orders ranked together over the whole catalogue."""
 
 _METRIC_K = 20
 
@@ -136,15 +133,15 @@ class RankerObjective:
         """NDCG@20 of the held-out orders over all items."""
         if self._unseen is None:
             return None
+        unseen = self._unseen
+        return held_out_ndcg(len(unseen), _METRIC_K, lambda rows: self._rank(unseen, rows))
+
+    def _rank(self, unseen: TrainingData, rows: Int64s) -> Ranked:
         everything = torch.arange(1, self._num_items + 1, device=self._device)
-        ranks = []
-        for start in range(0, len(self._unseen), _RANKED_AT_ONCE):
-            rows = np.arange(start, min(start + _RANKED_AT_ONCE, len(self._unseen)))
-            shown = np.zeros(len(rows), np.bool_)
-            logits_BN = self.model(self._batch(self._unseen, rows, shown), everything)
-            position, codes = self._unseen.labels(rows)
-            ranks.append(pessimistic_ranks(logits_BN.cpu().numpy(), position, codes - 1))
-        return ndcg_at(np.concatenate(ranks), _METRIC_K)
+        shown = np.zeros(len(rows), np.bool_)
+        logits_BN = self.model(self._batch(unseen, rows, shown), everything)
+        position, codes = unseen.labels(rows)
+        return logits_BN.cpu().numpy(), position, codes - 1
 
     def _batch(self, data: TrainingData, rows: Int64s, hidden: npt.NDArray[np.bool_]) -> Batch:
         """Some rows as of their orders, the generated behaviours of the `hidden` ones left out."""
