@@ -13,7 +13,6 @@ import functools
 import hashlib
 import importlib
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +25,7 @@ from feast.infra.online_stores.helpers import get_online_store_from_config
 from pydantic import SecretStr
 
 from reaseq.errors import InputError, NotReadyError
+from reaseq.files import write_atomically
 from streams.feature_store.encoding import ENTITY_KEY_VERSION
 from streams.feature_store.guard import GuardedOnlineStore
 
@@ -132,12 +132,7 @@ def _write_url(home: Path, url: SecretStr | None) -> bool:
         return False
     if file.is_file() and file.read_text(encoding="utf-8") == url.get_secret_value():
         return False
-    new = file.with_suffix(".new")
-    new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as text:
-        text.write(url.get_secret_value())
-    new.replace(file)
+    write_atomically(file, url.get_secret_value().encode(), mode=0o600)
     return True
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import threading
 import time
 import uuid
@@ -32,6 +31,7 @@ from deltalake.transaction import AddAction
 from pyarrow.fs import PyFileSystem
 
 from reaseq.errors import NotReadyError
+from reaseq.files import sync
 
 APPEND_ID, APPEND_ROW = "append_id", "append_row"
 APPEND_COLUMNS = [
@@ -247,8 +247,8 @@ class OfflineTable:
                 use_dictionary=_texts(rows.schema),
             )
         if (folder := self._folder) is not None:
-            _sync(folder / name)
-            _sync(folder)
+            sync(folder / name)
+            sync(folder)
         size = files.get_file_info(name).size
         stats = json.dumps({"numRecords": rows.num_rows})
         return AddAction(name, size, {}, int(time.time() * 1000), True, stats)
@@ -302,8 +302,8 @@ class OfflineTable:
         if (folder := self._folder) is not None:
             log = folder / "_delta_log"
             for version in versions:
-                _sync(log / f"{version:020d}.json")
-            _sync(log)
+                sync(log / f"{version:020d}.json")
+            sync(log)
 
 
 def _texts(schema: pa.Schema) -> list[str]:
@@ -313,11 +313,3 @@ def _texts(schema: pa.Schema) -> list[str]:
     return texts + [
         f"{field.name}.list.element" for field in lists if pa.types.is_string(field.type.value_type)
     ]
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -304,7 +304,7 @@ def test_files_are_durable_before_the_commit_and_the_commit_before_the_return(
 ) -> None:
     """What is saved afterwards can rest on it."""
     done: list[str] = []
-    sync, commit = tables._sync, DeltaTable.create_write_transaction
+    sync, commit = tables.sync, DeltaTable.create_write_transaction
 
     def recorded(self: DeltaTable, *args: Any, **options: Any) -> None:
         done.append("commit")
@@ -314,7 +314,7 @@ def test_files_are_durable_before_the_commit_and_the_commit_before_the_return(
         done.append(path.name if path.suffix == ".json" else path.suffix)
         sync(path)
 
-    monkeypatch.setattr(tables, "_sync", recorded_sync)
+    monkeypatch.setattr(tables, "sync", recorded_sync)
     monkeypatch.setattr(DeltaTable, "create_write_transaction", recorded)
     table.append(rows(1), Commit("a"))
     assert done == [".parquet", "", "commit", "00000000000000000001.json", ""]
