@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -14,16 +13,12 @@ from reaseq.datasets.errors import FileError
 from reaseq.datasets.event_log import EventLog
 from reaseq.datasets.report import LeftOut, Preview, ReadReport
 from reaseq.datasets.stored_log import StoredLog
+from tests.printing import keeping_console, printed
 
 
 @pytest.fixture
 def console() -> Console:
-    return Console(file=StringIO(), width=160)
-
-
-def printed(console: Console) -> str:
-    assert isinstance(console.file, StringIO)
-    return console.file.getvalue()
+    return keeping_console()
 
 
 @pytest.fixture

@@ -5,19 +5,18 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError
-from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from pydantic import SecretStr
-from rich.console import Console
 
 from ray_apps.cli import doctor
 from ray_apps.cli.doctor import Finding, examine
 from ray_apps.cli.tables import findings_table
 from ray_apps.settings import Settings
 from reaseq.knowledge.settings import KnowledgeSettings
+from tests.printing import keeping_console, printed
 
 
 @pytest.fixture
@@ -143,7 +142,7 @@ def test_no_language_model_is_never_a_reason_to_stop(settings: Settings) -> None
 
 def test_the_table_shows_the_fix_only_where_something_is_wrong() -> None:
     """A sign, a name, and under what was found the arrow to what to do."""
-    console = Console(file=StringIO(), width=100)
+    console = keeping_console(100)
     console.print(
         findings_table(
             [
@@ -152,8 +151,7 @@ def test_the_table_shows_the_fix_only_where_something_is_wrong() -> None:
             ]
         )
     )
-    assert isinstance(console.file, StringIO)
-    text = console.file.getvalue()
+    text = printed(console)
     assert "✘" in text
     assert "→ free 2 GB" in text
     assert "✔" in text

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from io import StringIO
 from pathlib import Path
 
 import msgspec
-from rich.console import Console
 
 from ray_apps.cli.status import PartitionStatus, Status, partition_statuses
 from ray_apps.cli.tables import status_tables
 from streams.log.memory import MemoryLog
 from streams.log.ports import Partition, Topic
 from streams.shards.checkpoints import Checkpoint, Checkpoints, Counters, Progress
+from tests.printing import keeping_console, printed
 
 EVENTS = Partition("events", 1)
 
@@ -80,11 +79,10 @@ def status(**changes: object) -> Status:
 
 def shown(of: Status) -> str:
     """The tables on a console of eighty columns."""
-    console = Console(file=StringIO(), width=80)
+    console = keeping_console(80)
     for table in status_tables(of):
         console.print(table)
-    assert isinstance(console.file, StringIO)
-    return console.file.getvalue()
+    return printed(console)
 
 
 def test_a_person_sees_lag_freshness_and_versions() -> None:

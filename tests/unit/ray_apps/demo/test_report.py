@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 import xml.etree.ElementTree as ET
-from io import StringIO
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from ray_apps.demo.report import (
     DemoReport,
@@ -31,6 +29,7 @@ from ray_apps.demo.report import (
 )
 from reaseq.evaluation.bootstrap import Interval
 from reaseq.evaluation.prequential import Estimate, Quality
+from tests.printing import keeping_console, printed
 
 NAMES = ("popularity", "ranker", "ranker_plain")
 
@@ -86,10 +85,9 @@ def report(**changes: object) -> DemoReport:
 
 def shown(of: DemoReport, width: int = 160) -> str:
     """What is printed."""
-    console = Console(file=StringIO(), width=width)
+    console = keeping_console(width)
     show(of, console)
-    assert isinstance(console.file, StringIO)
-    return console.file.getvalue()
+    return printed(console)
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=1))
@@ -176,19 +174,17 @@ def test_what_did_not_happen_is_not_shown() -> None:
 @pytest.mark.parametrize(("mismatches", "colour"), [(0, "32m"), (3, "31m")])
 def test_a_mismatch_stands_out(mismatches: int, colour: str) -> None:
     """Green where online and batch agree, red where they do not."""
-    console = Console(file=StringIO(), width=160, force_terminal=True, color_system="standard")
+    console = keeping_console(160, force_terminal=True, color_system="standard")
     show(report(sequence_mismatches=mismatches), console)
-    assert isinstance(console.file, StringIO)
-    [line] = [one for one in console.file.getvalue().splitlines() if "unlike the batch" in one]
+    [line] = [one for one in printed(console).splitlines() if "unlike the batch" in one]
     assert f"{colour}{mismatches}" in line
 
 
 def test_the_best_scorer_is_marked_and_plain_has_no_gain_over_itself() -> None:
     """Bold for the highest NDCG; a dash for the row that the gains are measured from."""
-    console = Console(file=StringIO(), width=160, force_terminal=True, color_system="standard")
+    console = keeping_console(160, force_terminal=True, color_system="standard")
     show(report(), console)
-    assert isinstance(console.file, StringIO)
-    lines = console.file.getvalue().splitlines()
+    lines = printed(console).splitlines()
     [plain] = [one for one in lines if "log alone" in one]
     [popular] = [one for one in lines if "popularity" in one]
     assert "\x1b[1;32m" in plain

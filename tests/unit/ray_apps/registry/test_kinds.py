@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from io import StringIO
 from pathlib import Path
 from pkgutil import resolve_name
 
@@ -20,6 +19,7 @@ from ray_apps.training.retrain import retrain
 from ray_apps.training.train import fit_here, train_and_register
 from reaseq.artifacts import read_trained_up_to_ms
 from reaseq.training.loop import EpochReport
+from tests.printing import keeping_console, printed
 from tests.unit.ray_apps.registry.toy_kind import TOY
 
 
@@ -35,15 +35,9 @@ def settings(home: Path) -> Settings:
     return Settings(home=home)
 
 
-def printed(console: Console) -> str:
-    file = console.file
-    assert isinstance(file, StringIO)
-    return file.getvalue()
-
-
 @pytest.fixture
 def console() -> Console:
-    return Console(file=StringIO(), width=200)
+    return keeping_console()
 
 
 def test_a_third_kind_is_trained_listed_promoted_and_rolled_back(

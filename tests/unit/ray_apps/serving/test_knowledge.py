@@ -32,17 +32,9 @@ from tests.unit.ray_apps.serving.fakes import (
     memory_log,
     send_items,
 )
+from tests.unit.reaseq.knowledge import answers
 
-GOOD = json.dumps(
-    {
-        "what": "a stoneware cup for hot drinks",
-        "who": "people who drink tea",
-        "when": "at breakfast",
-        "where": "at home or in the office",
-        "why": "to keep a drink warm",
-        "with_what": "a saucer and a spoon",
-    }
-)
+GOOD = json.dumps(answers.GOOD)
 
 
 class Working:

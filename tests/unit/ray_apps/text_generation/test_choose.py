@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from rich.console import Console
 
 from ray_apps.runtime.progress import Stages
 from ray_apps.settings import Settings
@@ -16,6 +14,7 @@ from ray_apps.text_generation.choose import available, open_text_generator, prep
 from ray_apps.text_generation.openai_compatible import EndpointTextGenerator
 from reaseq.knowledge.settings import KnowledgeSettings
 from reaseq.knowledge.text_generator import TextGenerationError
+from tests.printing import keeping_console, printed
 
 ENDPOINT = KnowledgeSettings(
     source="endpoint", base_url="https://host/v1", model="large", api_key=SecretStr("hush")
@@ -35,14 +34,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, bool]:
 
 @pytest.fixture
 def stages() -> Stages:
-    return Stages(Console(file=StringIO(), width=200))
-
-
-def printed(stages: Stages) -> str:
-    """What the stages have said."""
-    file = stages._console.file
-    assert isinstance(file, StringIO)
-    return file.getvalue()
+    return Stages(keeping_console())
 
 
 @pytest.mark.parametrize("source", ["none", "recorded", "vllm"])
@@ -122,4 +114,5 @@ def test_a_model_that_cannot_be_prepared_stops_nothing(
     monkeypatch.setattr(smollm2, "prepare", fail)
     monkeypatch.setattr(smollm2, "is_prepared", lambda folder: False)
     prepare(Settings(home=tmp_path), stages)
-    assert "no knowledge for now: the package is damaged: install it again" in printed(stages)
+    shown = printed(stages._console)
+    assert "no knowledge for now: the package is damaged: install it again" in shown
