@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 from fastapi import FastAPI, Query, Request
@@ -19,7 +20,13 @@ from ray_apps.serving.api import (
 from ray_apps.serving.handler import RequestHandler
 from ray_apps.serving.request_errors import RequestError
 from reaseq import __version__
+from reaseq.errors import UnavailableError
 from reaseq.recommendation.slate import Scene
+
+logger = logging.getLogger(__name__)
+
+UNAVAILABLE = "what this needs does not answer now: send it again later"
+"""Which part it is stands in the log; its address is nobody else's business."""
 
 
 def build_api(handler: RequestHandler) -> FastAPI:
@@ -36,6 +43,11 @@ def build_api(handler: RequestHandler) -> FastAPI:
     @api.exception_handler(RequestError)
     async def refuse(request: Request, error: RequestError) -> JSONResponse:
         return JSONResponse({"detail": error.detail}, error.status)
+
+    @api.exception_handler(UnavailableError)
+    async def put_off(request: Request, error: UnavailableError) -> JSONResponse:
+        logger.error("%s %s cannot be answered now: %s", request.method, request.url.path, error)
+        return JSONResponse({"detail": UNAVAILABLE}, 503)
 
     return api
 

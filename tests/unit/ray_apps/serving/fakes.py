@@ -21,10 +21,11 @@ from reaseq.recommendation.recommender import Recommender
 from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
 from reaseq.types import Float32s, Int64s
 from reaseq.vocabulary import ItemVocabulary
+from streams.feature_store.guard import OnlineStoreError
 from streams.feature_store.memory import MemoryFeatures
 from streams.log.codec import event_codec, item_codec
 from streams.log.memory import MemoryLog
-from streams.log.ports import Headers, Topic
+from streams.log.ports import Headers, LogError, Topic
 
 EVENTS, ITEMS_TOPIC, IMPRESSIONS = "events", "items", "impressions"
 EVENT_CODEC, ITEM_CODEC = event_codec(10_000), item_codec(10_000)
@@ -72,7 +73,7 @@ class BreakableFeatures(MemoryFeatures):
 
     def read(self, view: ViewSpec, ids: Sequence[str]) -> pa.Table:
         if view.name in self.away:
-            raise RuntimeError(f"{view.name} is away")
+            raise OnlineStoreError(f"{view.name} at 10.0.0.7 is away")
         return super().read(view, ids)
 
 
@@ -124,6 +125,7 @@ class FakeWriter:
         self.sent: list[tuple[str, bytes, bytes]] = []
         self.num_flushed = 0
         self.is_closed = False
+        self.is_away = False
         self.max_bytes = 10_000
 
     def send(
@@ -134,6 +136,8 @@ class FakeWriter:
         self.sent.append((topic, value or b"", key or b""))
 
     def flush(self) -> None:
+        if self.is_away:
+            raise LogError("the broker at 10.0.0.7 did not confirm")
         self.num_flushed = len(self.sent)
 
     def close(self) -> None:

@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 from ray_apps.serving.handler import EventWriter, RequestHandler
 from ray_apps.serving.impressions import ImpressionLog
 from ray_apps.serving.popular import PopularItems
-from ray_apps.serving.routes import build_api
+from ray_apps.serving.routes import UNAVAILABLE, build_api
 from reaseq.feature_views import GENERATED, ITEMS, KNOWLEDGE, POPULARITY, SEQUENCES
 from reaseq.recommendation.slate import Scene, Slate, SlateItem
 from reaseq.schemas import GENERATED_SCHEMA, ITEM_SCHEMA, KNOWLEDGE_SCHEMA, POPULARITY_SCHEMA
@@ -299,6 +299,32 @@ def test_wrong_events_are_refused_by_name(
     assert answer.status_code == status
     assert named in answer.text
     assert front.events.sent == []
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/items/tea", "/v1/items/tea/knowledge", "/v1/users/u/generated"]
+)
+def test_a_store_that_is_away_is_no_missing_row(
+    front: Front, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A lookup says to come back; why it failed, with addresses, stands in the log alone."""
+    front.features.away = {ITEMS.name, KNOWLEDGE.name, GENERATED.name}
+    answer = front.http.get(path)
+    assert (answer.status_code, answer.json()) == (503, {"detail": UNAVAILABLE})
+    assert f"GET {path} cannot be answered now" in caplog.text
+    assert "10.0.0.7" in caplog.text
+
+
+def test_events_that_the_log_did_not_confirm_are_not_accepted(
+    front: Front, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Their sender is told to send them again, and can once the log is back."""
+    front.events.is_away = True
+    answer = front.http.post("/v1/events", json=EVENT)
+    assert (answer.status_code, answer.json()) == (503, {"detail": UNAVAILABLE})
+    assert "10.0.0.7 did not confirm" in caplog.text
+    front.events.is_away = False
+    assert front.http.post("/v1/events", json=EVENT).status_code == 202
 
 
 def test_health_names_every_model_and_nothing_missing(front: Front) -> None:

@@ -20,6 +20,7 @@ from reaseq.knowledge.text_generator import (
     TextGenerationError,
 )
 from reaseq.schemas import ITEM_SCHEMA
+from streams.feature_store.guard import OnlineStoreError
 from streams.log.ports import Partition
 from streams.shards.checkpoints import Checkpoints
 from streams.shards.follower import Follower, resume
@@ -79,7 +80,7 @@ class Working:
         """One step, as `run_periodically` makes it."""
         try:
             asyncio.run(self.worker.step())
-        except (TextGenerationError, RuntimeError) as error:
+        except (TextGenerationError, OnlineStoreError) as error:
             self.worker.failed(error)
 
     def asked(self) -> list[str]:
