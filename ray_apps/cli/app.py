@@ -71,7 +71,7 @@ def demo(
 ) -> None:
     """The whole loop on real data: backfill, train, stream, retrain, report.
 
-    About a quarter of an hour on two cores.
+    About six minutes on two cores.
     """
     with settings_for(config) as settings:
         from ray_apps.cli.demo_command import demo_command
