@@ -25,6 +25,7 @@ import pyarrow.json
 from benchmarks.report import say, write_results
 from benchmarks.rounds import compare
 from reaseq.schemas import EVENT_SCHEMA
+from streams.log.byte_slices import ByteSlices
 from streams.log.codec import event_codec
 
 MAX_BYTES = 262_144
@@ -57,7 +58,7 @@ def make_values(num_events: int) -> list[bytes]:
 
 def with_codec(values: Sequence[bytes]) -> pa.Table:
     """Our way: one short-lived struct a record, then columns."""
-    return event_codec(MAX_BYTES).decode(pa.array(values, pa.large_binary())).table
+    return event_codec(MAX_BYTES).decode(ByteSlices.of(values)).table
 
 
 def with_arrow(values: Sequence[bytes]) -> pa.Table:

@@ -33,6 +33,9 @@ class KafkaSettings(Section):
     idle_pause_ms: Annotated[int, Field(ge=0)] = 0
     """Pause after an empty fetch, for a broker that answers it at once instead of waiting for
     records, as the embedded one does: a reader would spin."""
+    fetch: Literal["batches", "records"] = "batches"
+    """How records are taken from the client: whole batches as columns, or one by one, a few times
+    slower, where a version of it cannot do that."""
     num_partitions: Count = 4
     """Partitions of the event topic. A user lives in one partition: key = user_id."""
     replication_factor: Count = 1

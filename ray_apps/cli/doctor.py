@@ -18,6 +18,7 @@ from ray_apps.settings import Settings
 from ray_apps.text_generation.choose import available
 from streams.log.broker import start_broker
 from streams.log.kafka import KafkaLog
+from streams.log.kafka_client import CODECS, missing_codecs
 from streams.log.ports import LogError
 
 MIN_DISK_GB = 2.0
@@ -44,6 +45,7 @@ def examine(settings: Settings) -> list[Finding]:
         _home,
         _sentence_encoder,
         _language_model,
+        _codecs,
         _broker,
         _http_port,
     ]
@@ -102,6 +104,13 @@ def _language_model(settings: Settings) -> Finding:
     """Never a reason to stop: without one, knowledge that ships with the package is used."""
     choice = available(settings.knowledge)
     return Finding("Language model", True, choice.why)
+
+
+def _codecs(_: Settings) -> Finding:
+    missing = missing_codecs()
+    found = ", ".join(sorted({"gzip", *CODECS} - set(missing)))
+    fix = f"pip install {' '.join(missing.values())}: producers may compress with it"
+    return Finding("Compression", not missing, found, fix)
 
 
 def _broker(settings: Settings) -> Finding:

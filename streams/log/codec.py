@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from reaseq.events import Event, Item
 from reaseq.schemas import EVENT_SCHEMA, ITEM_SCHEMA
+from streams.log.byte_slices import ByteSlices
 
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
 
@@ -53,7 +54,7 @@ class Codec(Generic[RecordType]):
         for row in table.to_pylist():
             yield self._encoder.encode({k: v for k, v in row.items() if v is not None})
 
-    def decode(self, values: pa.Array) -> Decoded:
+    def decode(self, values: ByteSlices) -> Decoded:
         """Decode the values of a `RecordBatch`; nothing raises, whatever the bytes are."""
         records, rejects = [], []
         for position, value in enumerate(values.to_pylist()):

@@ -7,13 +7,13 @@ column per field and makes a `Record` only on demand, for the few that become de
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from reaseq.types import Int64s
+from streams.log.byte_slices import ByteSlices
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -46,16 +46,14 @@ def _no_headers(position: int) -> Headers:
 class RecordBatch:
     """Records of one partition in offset order; the next one to read is at `next_offset`.
 
-    `values` and `keys` are Arrow arrays of type large_binary, null where a record has none. Arrow
-    rather than a list of bytes, because it is what both sides of the port can use without an object
-    per record: a fetch that copies values into one buffer wraps it as it is, and a decoder takes
-    either the buffer or `to_pylist()` (20 ns per record). Large, because a poll may exceed 2 GiB.
-    Headers are asked for by position, so that nobody parses those that nobody reads.
+    `values` and `keys` say where in the fetched buffer each lies, so that neither side of the port
+    makes an object per record. Headers are asked for by position, so that nobody parses those that
+    nobody reads.
     """
 
     partition: Partition
-    values: pa.Array
-    keys: pa.Array
+    values: ByteSlices
+    keys: ByteSlices
     offsets: Int64s
     timestamps_ms: Int64s
     next_offset: int
@@ -68,8 +66,8 @@ class RecordBatch:
         """Columns of records that are objects already."""
         return cls(
             partition,
-            values=pa.array([record.value for record in records], pa.large_binary()),
-            keys=pa.array([record.key for record in records], pa.large_binary()),
+            values=ByteSlices.of([record.value for record in records]),
+            keys=ByteSlices.of([record.key for record in records]),
             offsets=np.array([record.offset for record in records], np.int64),
             timestamps_ms=np.array([record.timestamp_ms for record in records], np.int64),
             next_offset=next_offset,
@@ -80,12 +78,36 @@ class RecordBatch:
         """The number of records."""
         return len(self.offsets)
 
+    def split(self, num_records: int) -> tuple[RecordBatch, RecordBatch]:
+        """The first records and the rest, on the same buffers; there must be a rest."""
+        next_offset = int(self.offsets[num_records])
+        return self._slice(0, num_records, next_offset), self._slice(
+            num_records, len(self), self.next_offset
+        )
+
+    def up_to(self, next_offset: int) -> RecordBatch:
+        """The same records, followed by some that nobody may see."""
+        return replace(self, next_offset=next_offset)
+
+    def _slice(self, start: int, end: int, next_offset: int) -> RecordBatch:
+        chosen = slice(start, end)
+        headers_of = self.headers_of
+        return RecordBatch(
+            self.partition,
+            self.values.slice(chosen),
+            self.keys.slice(chosen),
+            self.offsets[chosen],
+            self.timestamps_ms[chosen],
+            next_offset,
+            lambda position: headers_of(start + position),
+        )
+
     def record(self, position: int) -> Record:
         """The record at a position of the columns, whole."""
         return Record(
             int(self.offsets[position]),
             int(self.timestamps_ms[position]),
-            self.keys[position].as_py(),
-            self.values[position].as_py(),
+            self.keys[position],
+            self.values[position],
             self.headers_of(position),
         )

@@ -24,17 +24,28 @@ MAX_MESSAGE_BYTES = 1_000_000
 
 
 @pytest.fixture(scope="module", params=["memory", "embedded", "launched"])
-def log(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Log]:
-    limits = {"max_message_bytes": MAX_MESSAGE_BYTES, "max_event_bytes": 1000}
+def broker_settings(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[KafkaSettings | None]:
+    """How a broker is reached; None for the fake."""
     if request.param == "memory":
-        yield MemoryLog(MAX_MESSAGE_BYTES)
+        yield None
         return
     launcher = load_settings().kafka.launcher if request.param == "launched" else None
     if request.param == "launched" and not launcher:
         pytest.skip("no real broker: set REASEQ_KAFKA__LAUNCHER to a command that starts one")
-    settings = KafkaSettings(launcher=launcher, **limits)
+    settings = KafkaSettings(
+        launcher=launcher, max_message_bytes=MAX_MESSAGE_BYTES, max_event_bytes=1000
+    )
     with closing(start_broker(settings, tmp_path_factory.mktemp("broker"))) as broker:
-        yield KafkaLog(broker.reached_by(settings))
+        yield broker.reached_by(settings)
+
+
+@pytest.fixture(params=["batches", "records"])
+def log(request: pytest.FixtureRequest, broker_settings: KafkaSettings | None) -> Log:
+    if broker_settings is None:
+        return MemoryLog(MAX_MESSAGE_BYTES)
+    return KafkaLog(broker_settings.model_copy(update={"fetch": request.param}))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from kafka import codec
 from pydantic import SecretStr
 
 from ray_apps.cli import doctor
@@ -107,6 +108,14 @@ class TestWhatIsWrong:
         assert not found.ok
         assert f"127.0.0.1:{taken_port}" in found.detail
         assert "serve.port" in found.fix
+
+    def test_a_codec_that_is_missing(
+        self, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(codec, "zstd", None)
+        found = finding(settings, "Compression")
+        assert (found.ok, found.detail) == (False, "gzip, lz4, snappy")
+        assert "pip install zstandard" in found.fix
 
     def test_an_encoder_that_is_missing(
         self, settings: Settings, monkeypatch: pytest.MonkeyPatch

@@ -16,6 +16,7 @@ from reaseq.schemas import EVENT_SCHEMA, GENERATED_SCHEMA
 from reaseq.sequences.state import SequenceState
 from reaseq.types import DAY_MS, Float32s, Int64s
 from streams.feature_store.memory import MemoryFeatures
+from streams.log.byte_slices import ByteSlices
 from streams.log.codec import event_codec
 from streams.log.ports import Headers
 from tests.unit.ray_apps.serving.fakes import generated_row
@@ -60,7 +61,7 @@ class Shop:
         self.keys.append(key)
 
     def flush(self) -> None:
-        new = pa.array(self.values[self.num_flushed :], pa.large_binary())
+        new = ByteSlices.of(self.values[self.num_flushed :])
         self.num_flushed = len(self.values)
         if not self.is_behind:
             events = event_codec(100_000).decode(new).table

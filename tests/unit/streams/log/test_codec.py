@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from reaseq.events import Event, EventType
 from reaseq.schemas import EVENT_SCHEMA
+from streams.log.byte_slices import ByteSlices
 from streams.log.codec import event_codec, item_codec
 
 GOOD = (
@@ -18,9 +19,9 @@ GOOD = (
 )
 
 
-def column(*values: bytes | None) -> pa.Array:
+def column(*values: bytes | None) -> ByteSlices:
     """Values as a batch of records holds them."""
-    return pa.array(values, pa.large_binary())
+    return ByteSlices.of(values)
 
 
 events = st.builds(

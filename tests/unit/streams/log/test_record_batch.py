@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pyarrow as pa
 
+from streams.log.byte_slices import ByteSlices
 from streams.log.record_batch import Headers, Partition, Record, RecordBatch
 
 PARTITION = Partition("events", 2)
@@ -36,17 +36,28 @@ def test_columns_have_their_types_without_any_record() -> None:
     """An empty batch can be decoded like any other."""
     batch = RecordBatch.from_records(PARTITION, [], 5)
     assert len(batch) == 0
-    assert batch.values.type == batch.keys.type == pa.large_binary()
+    assert batch.values.to_pylist() == batch.keys.to_pylist() == []
     assert batch.offsets.dtype == batch.timestamps_ms.dtype == np.int64
 
 
 def test_values_can_be_slices_of_one_buffer() -> None:
     """A fetch that copies values into one buffer needs no object per record."""
-    offsets = pa.py_buffer(np.array([0, 2, 5], np.int64))
-    values = pa.Array.from_buffers(pa.large_binary(), 2, [None, offsets, pa.py_buffer(b"abcde")])
-    keys = pa.nulls(2, pa.large_binary())
+    data = np.frombuffer(b"ab..cde", np.uint8)
+    values = ByteSlices(data, np.array([4, 0]), np.array([7, 2]))
+    keys = ByteSlices(data, np.array([0, 2]), np.array([-1, 2]))
     batch = RecordBatch(PARTITION, values, keys, np.arange(2), np.zeros(2, np.int64), 2)
-    assert [batch.record(n).value for n in range(2)] == [b"ab", b"cde"]
+    assert [batch.record(n).value for n in range(2)] == [b"cde", b"ab"]
+    assert [batch.record(n).key for n in range(2)] == [None, b""]
+
+
+def test_a_batch_can_be_taken_in_two_parts() -> None:
+    """Both hold what the whole held, headers too; the first ends where the rest begins."""
+    batch = RecordBatch.from_records(PARTITION, RECORDS, 12)
+    first, rest = batch.split(1)
+    assert (first.next_offset, rest.next_offset) == (8, 12)
+    assert [first.record(0), rest.record(0), rest.record(1)] == RECORDS
+    first, rest = batch.split(2)
+    assert (first.next_offset, len(rest), rest.record(0).offset) == (11, 1, 11)
 
 
 def test_headers_are_looked_at_only_when_a_record_is_asked_for() -> None:
@@ -57,7 +68,7 @@ def test_headers_are_looked_at_only_when_a_record_is_asked_for() -> None:
         asked.append(position)
         return (("n", b"%d" % position),)
 
-    columns = [pa.array([b"x"] * 3, pa.large_binary())] * 2
+    columns = [ByteSlices.of([b"x"] * 3)] * 2
     batch = RecordBatch(PARTITION, *columns, np.arange(3), np.zeros(3, np.int64), 3, headers_of)
     assert batch.values.to_pylist() == [b"x"] * 3
     assert asked == []

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from reaseq.schemas import EVENT_SCHEMA, ITEM_SCHEMA
 from streams.feature_store.memory import MemoryFeatures
+from streams.log.byte_slices import ByteSlices
 from streams.offline.events import EventArchive
 from streams.settings import StreamSettings, TopicSettings
 from streams.shards.checkpoints import Checkpoints
 from streams.shards.topology import HandlerPorts, topology
 
-NO_VALUES = pa.array([], pa.large_binary())
+NO_VALUES = ByteSlices.of([])
 
 
 @pytest.fixture
