@@ -8,11 +8,11 @@ changing it makes old sequences meet their own events as new ones.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from reaseq.compiled import compiled
 from reaseq.types import Column, Int64s
 
 _FNV_OFFSET = np.uint64(0xCBF29CE484222325)
@@ -21,7 +21,7 @@ _MIX = np.uint64(0xFF51AFD7ED558CCD)
 _SHIFT = np.uint64(33)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _hash_slices(data: npt.NDArray[np.uint8], offsets: Int64s, out: npt.NDArray[np.uint64]) -> None:
     for row in range(len(out)):
         key = _FNV_OFFSET

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from reaseq.compiled import compiled
 from reaseq.types import Bools, Float64s, Int64s
 
 
@@ -42,7 +42,7 @@ class SequenceColumns(NamedTuple):
     revisions: Int64s
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _is_newer_content(
     events: EventColumns,
     event: int,
@@ -65,7 +65,7 @@ def _is_newer_content(
     return bool(new_bits > old_bits)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _copy_event(state: SequenceColumns, slot: int, source: int, target: int) -> None:
     state.times_ms[slot, target] = state.times_ms[slot, source]
     state.keys[slot, target] = state.keys[slot, source]
@@ -74,14 +74,14 @@ def _copy_event(state: SequenceColumns, slot: int, source: int, target: int) -> 
     state.values[slot, target] = state.values[slot, source]
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _remove(state: SequenceColumns, slot: int, place: int) -> None:
     for target in range(place, state.lengths[slot] - 1):
         _copy_event(state, slot, target + 1, target)
     state.lengths[slot] -= 1
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _find(state: SequenceColumns, slot: int, key: int) -> int:
     for place in range(state.lengths[slot] - 1, -1, -1):
         if state.keys[slot, place] == key:
@@ -89,7 +89,7 @@ def _find(state: SequenceColumns, slot: int, key: int) -> int:
     return -1
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _insert(events: EventColumns, event: int, state: SequenceColumns, slot: int) -> bool:
     """Put one event at its place from the newest end; False when it is older than a full window."""
     capacity = state.times_ms.shape[1]
@@ -118,7 +118,7 @@ def _insert(events: EventColumns, event: int, state: SequenceColumns, slot: int)
     return True
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _merge_event(
     events: EventColumns, event: int, state: SequenceColumns, item_hashes: Int64s
 ) -> bool:
@@ -134,7 +134,7 @@ def _merge_event(
     return True
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def count_steps(events: EventColumns, state: SequenceColumns) -> int:
     """Count the events that move their user's newest time: how many versions a merge may leave."""
     newest_ms = np.full(len(state.lengths), -1, dtype=np.int64)
@@ -149,7 +149,7 @@ def count_steps(events: EventColumns, state: SequenceColumns) -> int:
     return steps
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _copy_sequence(source: SequenceColumns, slot: int, target: SequenceColumns, row: int) -> None:
     length = source.lengths[slot]
     target.times_ms[row, :length] = source.times_ms[slot, :length]
@@ -161,7 +161,7 @@ def _copy_sequence(source: SequenceColumns, slot: int, target: SequenceColumns, 
     target.revisions[row] = source.revisions[slot]
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def merge_events(
     events: EventColumns,
     state: SequenceColumns,

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -20,6 +19,7 @@ from feast.infra.key_encoding_utils import serialize_entity_key
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
+from reaseq.compiled import compiled
 from reaseq.types import Int64s
 
 ENTITY_KEY_VERSION = 3
@@ -159,7 +159,7 @@ def _slices(data: npt.NDArray[np.generic], offsets: npt.NDArray[np.integer]) -> 
     return pa.Array.from_buffers(pa.binary(), len(offsets) - 1, buffers)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _write_varints(
     numbers: npt.NDArray[np.uint64],
 ) -> tuple[npt.NDArray[np.uint8], Int64s]:

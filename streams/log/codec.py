@@ -1,8 +1,8 @@
 """Bytes of the log to typed columns, and back.
 
-A record that is not what its type says is set aside with the reason and the others go on. Decoding
-builds one short-lived struct per record. Arrow's JSON reader is faster, but it gives no reason per
-record and hostile input can end its process (`docs/adr/0002-json-decoding.md`).
+A record that is not what its type says is set aside with the reason and the others go on. What a
+shop usually sends is read by a compiled loop (`streams.log.json_walk`); what that does not
+understand, by msgspec, which decides (`docs/adr/0002-json-decoding.md`).
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from operator import attrgetter
 from typing import Generic, NamedTuple, TypeVar
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from reaseq.events import Event, Item
 from reaseq.schemas import EVENT_SCHEMA, ITEM_SCHEMA
 from streams.log.byte_slices import ByteSlices
+from streams.log.json_walk import JsonWalk
 
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
 
@@ -40,6 +42,7 @@ class Codec(Generic[RecordType]):
 
     def __init__(self, record_type: type[RecordType], schema: pa.Schema, max_bytes: int) -> None:
         """A value longer than `max_bytes` is rejected unread."""
+        self._walk = JsonWalk(record_type, schema)
         self._decoder = msgspec.json.Decoder(record_type)
         self._encoder = msgspec.json.Encoder()
         self._schema = schema
@@ -56,13 +59,19 @@ class Codec(Generic[RecordType]):
 
     def decode(self, values: ByteSlices) -> Decoded:
         """Decode the values of a `RecordBatch`; nothing raises, whatever the bytes are."""
-        records, rejects = [], []
-        for position, value in enumerate(values.to_pylist()):
+        table, is_read = self._walk.read(values, self._max_bytes)
+        if is_read.all():
+            return Decoded(table, [])
+        records, positions, rejects = [], [], []
+        for position in np.flatnonzero(~is_read).tolist():
             try:
-                records.append(self._decode_one(value))
+                records.append(self._decode_one(values[position]))
+                positions.append(position)
             except (ValueError, RecursionError) as error:
                 rejects.append(Reject(position, _reason(error)))
-        return Decoded(self._to_table(records), rejects)
+        both = pa.concat_tables([table, self._to_table(records)])
+        order = np.argsort(np.concatenate([np.flatnonzero(is_read), positions]), kind="stable")
+        return Decoded(both.take(order), rejects)
 
     def _decode_one(self, value: bytes | None) -> RecordType:
         if value is None:

@@ -8,11 +8,11 @@ default is CRC32) puts users elsewhere: there, set `partitioner=murmur2_random`.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from reaseq.compiled import compiled
 from reaseq.sequences.hashing import byte_slices
 from reaseq.types import Column, Int64s
 
@@ -34,7 +34,7 @@ def partitions_of(keys: Column, num_partitions: int) -> pa.Array:
     return pa.array(_partitions(data, offsets, num_partitions))
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _partitions(data: npt.NDArray[np.uint8], offsets: Int64s, num_partitions: int) -> Int64s:
     numbers = np.empty(len(offsets) - 1, np.int64)
     for row in range(len(numbers)):
@@ -42,7 +42,7 @@ def _partitions(data: npt.NDArray[np.uint8], offsets: Int64s, num_partitions: in
     return numbers
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _murmur2(key: npt.NDArray[np.uint8]) -> np.int64:
     """31 bits; 32-bit arithmetic in 64-bit integers, cut to 32 bits after each product."""
     num_whole = len(key) // _WORD_BYTES * _WORD_BYTES
@@ -56,13 +56,13 @@ def _murmur2(key: npt.NDArray[np.uint8]) -> np.int64:
     return np.int64((mixed ^ (mixed >> 15)) & _WITHOUT_SIGN)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _times(word: np.int64) -> np.int64:
     # The product of two 32-bit numbers, whose upper half overflows harmlessly.
     return (word * _MULTIPLIER) & _MASK
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _little_endian(key: npt.NDArray[np.uint8], start: int, end: int) -> np.int64:
     word = np.int64(0)
     for position in range(start, end):

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 
+from reaseq.compiled import compiled
 from reaseq.types import Bytes, Int64s
 
 MAX_VARINT_BITS = 63
@@ -60,7 +60,7 @@ def find_records(data: Bytes, batches: Batches) -> Records:
     return records
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def read_varint(data: Bytes, position: int, end: int) -> tuple[int, int]:
     """A zigzag varint and the position behind it, which is -1 when it does not end in time."""
     encoded = np.uint64(0)
@@ -76,7 +76,7 @@ def read_varint(data: Bytes, position: int, end: int) -> tuple[int, int]:
     return 0, -1
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _bytes_at(data: Bytes, position: int, end: int) -> tuple[int, int, int]:
     """Start and end of a byte string behind its length, and the position behind it or -1."""
     length, start = read_varint(data, position, end)
@@ -87,7 +87,7 @@ def _bytes_at(data: Bytes, position: int, end: int) -> tuple[int, int, int]:
     return start, start + length, start + length
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@compiled
 def _walk(data: Bytes, batches: Batches, records: Records) -> int:
     """Fill in the records; return the batch that is malformed, -1 if none."""
     row = 0
