@@ -16,7 +16,10 @@ from reaseq.types import Bytes, Int64s
 
 @dataclass(frozen=True, eq=False)
 class ByteSlices:
-    """Entry i is `data[starts[i] : ends[i]]`; an end below its start means that there is none."""
+    """Entry i is `data[starts[i] : ends[i]]`; an end below its start means that there is none.
+
+    The buffer is read-only, so that loops are compiled for one kind of array.
+    """
 
     data: Bytes
     starts: Int64s

@@ -82,6 +82,7 @@ class JsonWalk:
         self._schema = schema
         self._choices = pa.array([name for field in fields for name in field.choices], pa.string())
         self._shape = _shape(fields)
+        self.read(ByteSlices.of([]), 0)  # compiles, so that no record waits for it
 
     def read(self, values: ByteSlices, max_bytes: int) -> tuple[pa.Table, Bools]:
         """The rows of the values that were understood, in order, and which these are."""

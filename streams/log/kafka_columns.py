@@ -123,6 +123,7 @@ def fetch_whole_batches(consumer: KafkaConsumer) -> bool:
             super().__init__(fetch_offset, tp, whole, **options)
 
     fetcher.PartitionRecords = PartitionRecords
+    find_records(np.frombuffer(b"", np.uint8), Batches(*[np.empty(0, np.int64)] * 6))  # compiles
     return True
 
 
@@ -160,7 +161,7 @@ def columns_of(partition: Partition, batches: Sequence[WholeBatch]) -> RecordBat
 
 def _joined(contents: Sequence[memoryview]) -> Bytes:
     content = contents[0] if len(contents) == 1 else b"".join(contents)
-    return np.frombuffer(content, np.uint8)
+    return np.frombuffer(memoryview(content).toreadonly(), np.uint8)
 
 
 def _headers(data: Bytes, position: int) -> Headers:
