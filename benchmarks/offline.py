@@ -29,7 +29,7 @@ from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
 from reaseq.types import Column, Int64s
 from streams.feature_store.views import offline_rows, offline_schema
-from streams.offline.events import EventArchive
+from streams.offline.events import EventArchive, as_history
 from streams.offline.point_in_time import rows_as_of
 from streams.offline.tables import Commit, OfflineTable
 
@@ -137,7 +137,7 @@ def run_round(folder: Path, options: argparse.Namespace, rng: np.random.Generato
     size = -(-options.events // options.appends)
     for number in range(options.appends):
         rows = offline_rows(SEQUENCES, sequences(rng, options.rows))
-        new = logged.slice(number * size, size)
+        new = as_history(logged.slice(number * size, size))
         commit = Commit("run", number)
         timed(theirs["append"], lambda: write_both(parts, part_events, number, rows, new))  # noqa: B023
         timed(ours["append"], lambda: append_both(table, archive, rows, new, commit))  # noqa: B023

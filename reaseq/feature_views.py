@@ -37,6 +37,8 @@ class ViewSpec:
     revision: str | None = None
     is_generated: bool = False
     """Made by a model, never logged."""
+    is_computed: bool = False
+    """Its past rows follow from the events and are computed when asked for, never kept."""
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -55,6 +57,7 @@ SEQUENCES = ViewSpec(
     time="newest_event_time_ms",
     revision="revision",
     description="The newest distinct events of a user, oldest first.",
+    is_computed=True,
 )
 GENERATED = ViewSpec(
     name="generated_behaviour",

@@ -10,14 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reaseq.feature_views import SEQUENCES
-from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.schemas import EVENT_SCHEMA
 from reaseq.sequences.state import SequenceState
 from streams.feature_store.ports import FeatureTables
+from streams.offline.events import as_history
 from streams.offline.tables import Commit
 from streams.shards.handlers.sequences import EventSink
-
-CHUNK_EVENTS = 20_000
-"""Events merged at once; bounds the memory for the versions a merge leaves behind."""
 
 
 def backfill(
@@ -25,17 +23,13 @@ def backfill(
 ) -> int:
     """Merge all events (EVENT_SCHEMA) of some users into the features; return the number of users.
 
-    `commit` names the offline rows: under the same name they are added once, so a step can be
+    `commit` names the archived events: under the same name they are added once, so a step can be
     repeated. What the online store already holds of these users is kept.
     """
-    events = events.select(EVENT_SCHEMA.names).cast(EVENT_SCHEMA).sort_by("event_time_ms")
+    events = events.select(EVENT_SCHEMA.names).cast(EVENT_SCHEMA)
+    archive.append(as_history(events), commit)
     state = SequenceState(max_events)
-    versions = [SEQUENCE_SCHEMA.empty_table()]
-    for start in range(0, events.num_rows, CHUNK_EVENTS):
-        merged = state.merge(events.slice(start, CHUNK_EVENTS), keep_history=True)
-        versions += [merged.history, merged.changed]
-    store.append(SEQUENCES, pa.concat_tables(versions), commit)
-    archive.append(events, commit)
+    state.merge(events)
     store.write(SEQUENCES, _with_stored(state.rows(), events, store, max_events))
     return len(state)
 
@@ -49,6 +43,6 @@ def _with_stored(
         return rows
     met = pc.is_in(events["user_id"], stored["user_id"].combine_chunks())
     state = SequenceState.from_rows(stored, max_events)
-    changed = state.merge(events.filter(met)).changed
+    changed = state.rows(state.merge(events.filter(met)).slots)
     fresh = rows.filter(pc.invert(pc.is_in(rows["user_id"], stored["user_id"].combine_chunks())))
     return pa.concat_tables([fresh, changed])

@@ -18,6 +18,7 @@ import ray.data
 
 from ray_apps.registry.kinds import load_version
 from ray_apps.registry.model_kind import OnProgress
+from ray_apps.runtime.feature_store import event_archive
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
 from reaseq.feature_views import GENERATED, SEQUENCES
@@ -51,7 +52,7 @@ def generate_for_all(settings: Settings, version: str, on_rows: OnRows) -> Gener
 
     A user whose online row is newer than what this job saw keeps it.
     """
-    users = Features.open(Home(settings.home).features).keys(SEQUENCES)
+    users = event_archive(settings).users()
     return _run(settings, version, pa.table({"user_id": users}), "all", on_rows)
 
 

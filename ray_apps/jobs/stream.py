@@ -19,7 +19,6 @@ from ray_apps.jobs.shard_runner import ShardDescription, ShardRunner, StreamCont
 from ray_apps.runtime.feature_store import event_archive
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
-from reaseq.feature_views import VIEWS
 from streams.feature_store.features import Features, warm_up
 from streams.log.kafka import KafkaLog
 from streams.log.ports import Log
@@ -98,7 +97,7 @@ class StreamJob:
         home = Home(settings.home)
         features = Features.open(home.features)
         archive = event_archive(settings)
-        self._compaction = Compaction([archive.table, *(features.table(view) for view in VIEWS)])
+        self._compaction = Compaction([archive.table, *features.tables])
 
     def wait_until_ready(self) -> None:
         """Return once every shard reads. Raises RuntimeError when one cannot start."""

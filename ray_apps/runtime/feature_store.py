@@ -11,7 +11,13 @@ from streams.offline.events import EventArchive
 def apply_features(settings: Settings) -> None:
     """Make the home's feature store, or bring it up to date; see `Features.apply`."""
     chosen = settings.features
-    Features.apply(Home(settings.home).features, chosen.online, chosen.redis_url, chosen.tables)
+    Features.apply(
+        Home(settings.home).features,
+        chosen.online,
+        chosen.redis_url,
+        chosen.tables,
+        settings.stream.max_sequence_events,
+    )
 
 
 def event_archive(settings: Settings) -> EventArchive:

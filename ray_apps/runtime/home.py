@@ -24,8 +24,8 @@ class Home:
 
     @property
     def events(self) -> Path:
-        """The archive of events."""
-        return self.root / "events"
+        """The archive of events, one of the offline tables."""
+        return self.features / "data" / "events"
 
     @property
     def registry(self) -> Path:

@@ -1,6 +1,7 @@
-"""Sequences as they were just before each order, computed from the events themselves.
+"""Sequences as they were just before given moments, computed from the events themselves.
 
-For histories that fit into memory; a running system asks its feature store (`streams.offline`).
+A user's sequence as of any moment follows from the events, so nothing but events is ever kept of
+the past. For events that fit into memory; `streams.offline.events` hands over some users at a time.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from reaseq.events import EventType
 from reaseq.schemas import SEQUENCE_SCHEMA, TRAINING_SCHEMA
 from reaseq.sequences.orders import orders_of
-from reaseq.sequences.rows import empty_sequences
-from reaseq.sequences.state import SequenceState
+from reaseq.sequences.replay import Moments, first_purchases, happened_before, replay_to
+from reaseq.sequences.state import Codes, empty_columns, event_columns, sequence_rows
 from reaseq.types import Int64s
 
-CHUNK_EVENTS = 20_000
-"""Events merged at once; bounds the memory for the versions that a merge leaves behind."""
+MOMENTS_AT_ONCE = 20_000
+"""Sequences that are held as arrays of full length at a time."""
 
 
 def training_rows(events: pa.Table, max_events: int = 100) -> pa.Table:
@@ -26,48 +28,82 @@ def training_rows(events: pa.Table, max_events: int = 100) -> pa.Table:
     distinct events of the user whose time is before the order's; a user's first order has an empty
     one. Events of one time are applied together, so none of them sees another.
     """
-    orders = orders_of(events)
-    versions = _versions(events, max_events)
-    nobody = empty_sequences([""])
-    found = _last_before(versions, orders)
-    rows = pa.concat_tables([versions, nobody]).take(
-        pa.array(np.where(found < 0, versions.num_rows, found))
-    )
-    columns = {name: rows[name] for name in SEQUENCE_SCHEMA.names}
+    return with_sequences(orders := orders_of(events), sequences_before(events, orders, max_events))
+
+
+def with_sequences(orders: pa.Table, sequences: pa.Table) -> pa.Table:
+    """Orders (ORDER_SCHEMA) beside the sequences before them, as TRAINING_SCHEMA."""
+    columns = {name: sequences[name] for name in SEQUENCE_SCHEMA.names}
     columns |= {name: orders[name] for name in orders.column_names}
     return pa.table([columns[name] for name in TRAINING_SCHEMA.names], TRAINING_SCHEMA)
 
 
-def _versions(events: pa.Table, max_events: int) -> pa.Table:
-    """Every version that a sequence went through, one per user and time (SEQUENCE_SCHEMA)."""
-    in_time = events.sort_by("event_time_ms")
-    state = SequenceState(max_events)
-    versions = [SEQUENCE_SCHEMA.empty_table()]
-    for start in range(0, in_time.num_rows, CHUNK_EVENTS):
-        merged = state.merge(in_time.slice(start, CHUNK_EVENTS), keep_history=True)
-        versions += [merged.history, merged.changed]
-    return pa.concat_tables(versions)
+def sequences_before(
+    events: pa.Table, labels: pa.Table, max_events: int = 100, *, by_arrival: bool = False
+) -> pa.Table:
+    """The sequence of a user just before each label, row i for label i (SEQUENCE_SCHEMA).
 
-
-def _last_before(versions: pa.Table, orders: pa.Table) -> Int64s:
-    """The position of the newest version before each order, or -1.
-
-    Of versions with one time, which a cut between two chunks leaves, the greatest revision counts.
+    `labels` has the columns `user_id` and `label_time_ms`. Known are the events (EVENT_SCHEMA)
+    whose time is strictly before the label's. With `by_arrival` the events are in the order in
+    which they arrived, and where the label is an order among them, only those are known that had
+    arrived before the first purchase of it: what a replay of the log holds at that point. Without
+    any the sequence is empty, its numbers 0; `revision` counts the merges that changed it.
     """
-    users = pc.unique(versions["user_id"])
-    times = np.unique(
-        np.concatenate([versions["newest_event_time_ms"], orders["label_time_ms"]])
-    ).astype(np.int64)
+    users = pc.unique(labels["user_id"])
+    events = events.filter(pc.is_in(events["user_id"], value_set=users))
+    of_label = _places(labels["user_id"], users)
+    of_event = _places(events["user_id"], users)
+    times_ms = np.asarray(labels["label_time_ms"]).astype(np.int64)
+    found: list[pa.Table] = []
+    order: list[Int64s] = []
+    is_order = np.zeros(len(of_label), np.bool_)
+    if by_arrival:
+        table, first, end = _by_user(events, of_event, len(users), in_time=False)
+        bought = np.asarray(pc.equal(table["event_type"], EventType.PURCHASE.value))
+        event_times = np.asarray(table["event_time_ms"]).astype(np.int64)
+        arrived = first_purchases(event_times, bought, first[of_label], end[of_label], times_ms)
+        is_order = arrived >= 0
+        order.append(np.flatnonzero(is_order))
+        rows = Moments(of_label, first[of_label], arrived, times_ms)
+        found.append(_replayed(table, rows, order[-1], users, max_events))
+    table, first, end = _by_user(events, of_event, len(users), in_time=True)
+    event_times = np.asarray(table["event_time_ms"]).astype(np.int64)
+    order.append(np.flatnonzero(~is_order))
+    happened = happened_before(event_times, first[of_label], end[of_label], times_ms)
+    rows = Moments(of_label, first[of_label], happened, times_ms)
+    found.append(_replayed(table, rows, order[-1], users, max_events))
+    return pa.concat_tables(found).take(np.argsort(np.concatenate(order), kind="stable"))
 
-    def keys(user_ids: pa.ChunkedArray, times_ms: pa.ChunkedArray) -> Int64s:
-        """One number per (user, time), in the order of both; -1 - … for an unknown user."""
-        user = np.asarray(pc.fill_null(pc.index_in(user_ids, value_set=users), -1), np.int64)
-        return np.asarray(user * len(times) + np.searchsorted(times, times_ms), np.int64)
 
-    held = keys(versions["user_id"], versions["newest_event_time_ms"])
-    by_key = np.lexsort((versions["revision"].to_numpy(), held))
-    asked = keys(orders["user_id"], orders["label_time_ms"])
-    place = np.searchsorted(held[by_key], asked, side="left") - 1
-    found = np.where(place >= 0, by_key[np.maximum(place, 0)], -1)
-    is_same_user = (found >= 0) & (held[found] // len(times) == asked // len(times))
-    return np.where(is_same_user, found, -1)
+def _replayed(
+    events: pa.Table, moments: Moments, chosen: Int64s, users: pa.Array, max_events: int
+) -> pa.Table:
+    """The sequences of the chosen moments, in that order."""
+    items = Codes()
+    columns = event_columns(events, np.zeros(events.num_rows, np.int64), items)
+    window, again = empty_columns(1, max_events), empty_columns(1, max_events)
+    turns = np.lexsort((moments.arrived[chosen], moments.users[chosen]))
+    in_turn = chosen[turns]
+    tables = [SEQUENCE_SCHEMA.empty_table()]
+    for start in range(0, len(in_turn), MOMENTS_AT_ONCE):
+        part = in_turn[start : start + MOMENTS_AT_ONCE]
+        room = empty_columns(len(part), max_events)
+        some = Moments(*(column[part] for column in moments))
+        replay_to(columns, some, items.hashes(), window, again, room)
+        tables.append(sequence_rows(room, np.arange(len(part)), users.take(some.users), items))
+    return pa.concat_tables(tables).take(np.argsort(turns))
+
+
+def _by_user(
+    events: pa.Table, of_event: Int64s, num_users: int, *, in_time: bool
+) -> tuple[pa.Table, Int64s, Int64s]:
+    """The events of one user after the other, and where those of each begin and end."""
+    times = np.asarray(events["event_time_ms"]) if in_time else np.zeros(len(of_event), np.int64)
+    in_order = np.lexsort((times, of_event))
+    per_user = np.bincount(of_event, minlength=num_users)
+    end = np.cumsum(per_user)
+    return events.take(in_order), end - per_user, end
+
+
+def _places(user_ids: pa.ChunkedArray, users: pa.Array) -> Int64s:
+    return np.asarray(pc.index_in(user_ids, value_set=users)).astype(np.int64)

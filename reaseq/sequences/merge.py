@@ -82,7 +82,8 @@ def _remove(state: SequenceColumns, slot: int, place: int) -> None:
 
 
 @compiled
-def _find(state: SequenceColumns, slot: int, key: int) -> int:
+def find_key(state: SequenceColumns, slot: int, key: int) -> int:
+    """Where a sequence holds an event, -1 if it does not."""
     for place in range(state.lengths[slot] - 1, -1, -1):
         if state.keys[slot, place] == key:
             return int(place)
@@ -119,11 +120,11 @@ def _insert(events: EventColumns, event: int, state: SequenceColumns, slot: int)
 
 
 @compiled
-def _merge_event(
-    events: EventColumns, event: int, state: SequenceColumns, item_hashes: Int64s
+def merge_event(
+    events: EventColumns, event: int, state: SequenceColumns, slot: int, item_hashes: Int64s
 ) -> bool:
-    slot = events.slots[event]
-    place = _find(state, slot, events.keys[event])
+    """Merge one event into one sequence; whether that changed it."""
+    place = find_key(state, slot, events.keys[event])
     if place >= 0:
         if not _is_newer_content(events, event, state, slot, place, item_hashes):
             return False
@@ -135,61 +136,16 @@ def _merge_event(
 
 
 @compiled
-def count_steps(events: EventColumns, state: SequenceColumns) -> int:
-    """Count the events that move their user's newest time: how many versions a merge may leave."""
-    newest_ms = np.full(len(state.lengths), -1, dtype=np.int64)
-    steps = 0
-    for event in range(len(events.slots)):
-        slot = events.slots[event]
-        if newest_ms[slot] < 0 and state.lengths[slot] > 0:
-            newest_ms[slot] = state.times_ms[slot, state.lengths[slot] - 1]
-        if events.times_ms[event] > newest_ms[slot]:
-            newest_ms[slot] = events.times_ms[event]
-            steps += 1
-    return steps
-
-
-@compiled
-def _copy_sequence(source: SequenceColumns, slot: int, target: SequenceColumns, row: int) -> None:
-    length = source.lengths[slot]
-    target.times_ms[row, :length] = source.times_ms[slot, :length]
-    target.keys[row, :length] = source.keys[slot, :length]
-    target.items[row, :length] = source.items[slot, :length]
-    target.types[row, :length] = source.types[slot, :length]
-    target.values[row, :length] = source.values[slot, :length]
-    target.lengths[row] = length
-    target.revisions[row] = source.revisions[slot]
-
-
-@compiled
 def merge_events(
-    events: EventColumns,
-    state: SequenceColumns,
-    item_hashes: Int64s,
-    changed: Bools,
-    history: SequenceColumns,
-    history_slots: Int64s,
-) -> tuple[int, int]:
-    """Merge E events into S sequences in place, in arrival order.
+    events: EventColumns, state: SequenceColumns, item_hashes: Int64s, changed: Bools
+) -> int:
+    """Merge E events into S sequences in place, in the order given; return how many were accepted.
 
-    Sets `changed[slot]` for every sequence that is no longer what it was. Before an event moves a
-    changed sequence to a later time, the version it leaves is copied to `history` (rows as
-    `count_steps` allows; none when `history` has no rows) with its slot in `history_slots`.
-
-    Returns (events accepted, versions copied).
+    Sets `changed[slot]` for every sequence that is no longer what it was.
     """
     accepted = 0
-    copied = 0
-    keep_history = len(history_slots) > 0
     for event in range(len(events.slots)):
-        slot = events.slots[event]
-        length = state.lengths[slot]
-        if keep_history and changed[slot] and length > 0:
-            if events.times_ms[event] > state.times_ms[slot, length - 1]:
-                _copy_sequence(state, slot, history, copied)
-                history_slots[copied] = slot
-                copied += 1
-        if _merge_event(events, event, state, item_hashes):
-            changed[slot] = True
+        if merge_event(events, event, state, events.slots[event], item_hashes):
+            changed[events.slots[event]] = True
             accepted += 1
-    return accepted, copied
+    return accepted

@@ -15,7 +15,6 @@ from reaseq.sequences.hashing import hash64
 from reaseq.sequences.merge import (
     EventColumns,
     SequenceColumns,
-    count_steps,
     merge_events,
 )
 from reaseq.types import Float64s, Int64s
@@ -25,23 +24,19 @@ EVENT_TYPE_NAMES = pa.array([event_type.value for event_type in EventType])
 
 
 class MergeResult(NamedTuple):
-    """What a merge did.
+    """What a merge did."""
 
-    `changed` holds the final sequence of every user it changed; `history` the versions those
-    sequences went through before, one for each time the user's newest event time moved on, so that
-    an offline store can answer "what was known then". Both have SEQUENCE_SCHEMA.
-    """
-
-    changed: pa.Table
-    history: pa.Table
+    slots: Int64s
+    """Where the sequences are that it changed; `SequenceState.rows` gives them."""
     num_accepted: int
 
 
-class _Codes:
+class Codes:
     """Dense codes 0, 1, 2 … for strings, in order of first sight."""
 
     def __init__(self) -> None:
         self._code_of: dict[str, int] = {}
+        self._hashes = np.empty(0, np.int64)
         self.names: list[str] = []
 
     def __len__(self) -> int:
@@ -62,6 +57,13 @@ class _Codes:
         indices = np.asarray(encoded.indices)
         return distinct[indices] if len(distinct) else np.empty(0, dtype=np.int64)
 
+    def hashes(self) -> Int64s:
+        """`hash64` of each string, by code."""
+        new = self.names[len(self._hashes) :]
+        if new:
+            self._hashes = np.concatenate([self._hashes, hash64(pa.array(new, pa.string()))])
+        return self._hashes
+
     def _code(self, name: str) -> int:
         code = self._code_of.setdefault(name, len(self.names))
         if code == len(self.names):
@@ -69,7 +71,8 @@ class _Codes:
         return code
 
 
-def _empty_columns(num_rows: int, max_events: int) -> SequenceColumns:
+def empty_columns(num_rows: int, max_events: int) -> SequenceColumns:
+    """Room for so many sequences, all empty."""
     shape = (num_rows, max_events)
     return SequenceColumns(
         times_ms=np.zeros(shape, dtype=np.int64),
@@ -94,10 +97,9 @@ class SequenceState:
         if max_events < 1:
             raise ValueError("max_events must be at least 1")
         self.max_events = max_events
-        self._users = _Codes()
-        self._items = _Codes()
-        self._item_hashes = np.empty(0, dtype=np.int64)
-        self._columns = _empty_columns(0, max_events)
+        self._users = Codes()
+        self._items = Codes()
+        self._columns = empty_columns(0, max_events)
 
     @classmethod
     def from_rows(cls, rows: pa.Table, max_events: int = 100) -> SequenceState:
@@ -121,88 +123,79 @@ class SequenceState:
         slots = self._users.encode(rows["user_id"])
         self._reserve(len(self._users))
         lengths = np.asarray(pc.list_value_length(rows["item_ids"])).astype(np.int64)
-        self._merge_columns(_flatten(rows, np.repeat(slots, lengths), self._items), False)
+        self._merge_columns(_flatten(rows, np.repeat(slots, lengths), self._items))
         self._columns.revisions[slots] = np.asarray(rows["revision"])
 
-    def merge(self, events: pa.Table, keep_history: bool = False) -> MergeResult:
-        """Merge events (EVENT_SCHEMA) in arrival order; see `MergeResult`.
-
-        `history` stays empty unless `keep_history`; it costs one copied sequence a version.
-        """
-        columns = EventColumns(
-            slots=self._users.encode(events["user_id"]),
-            times_ms=_int64s(events["event_time_ms"]),
-            keys=hash64(events["event_id"]),
-            items=self._items.encode(events["item_id"]),
-            types=_type_codes(events["event_type"]),
-            values=_floats(events["value"]),
-        )
+    def merge(self, events: pa.Table) -> MergeResult:
+        """Merge events (EVENT_SCHEMA); in whatever order they come, the sequences are the same."""
+        columns = event_columns(events, self._users.encode(events["user_id"]), self._items)
         self._reserve(len(self._users))
-        return self._merge_columns(columns, keep_history)
+        return self._merge_columns(columns)
 
-    def rows(self) -> pa.Table:
-        """All sequences as rows of SEQUENCE_SCHEMA."""
-        return self._rows(self._columns, np.arange(len(self), dtype=np.int64))
+    def rows(self, slots: Int64s | None = None) -> pa.Table:
+        """The sequences in these slots, or all, as rows of SEQUENCE_SCHEMA."""
+        places = np.arange(len(self), dtype=np.int64) if slots is None else slots
+        user_ids = _take(self._users.names, places)
+        return sequence_rows(self._columns, places, user_ids, self._items)
 
     def rows_of(self, user_ids: list[str]) -> pa.Table:
         """The sequences of users this state holds, in the order asked for (SEQUENCE_SCHEMA)."""
         assert not self.unknown(user_ids), "rows_of takes users the state holds"
-        return self._rows(self._columns, self._users.encode(pa.array(user_ids, pa.string())))
+        return self.rows(self._users.encode(pa.array(user_ids, pa.string())))
 
-    def _merge_columns(self, columns: EventColumns, keep_history: bool) -> MergeResult:
-        self._hash_new_items()
+    def _merge_columns(self, columns: EventColumns) -> MergeResult:
         changed = np.zeros(len(self._columns.lengths), dtype=np.bool_)
-        num_history = count_steps(columns, self._columns) if keep_history else 0
-        history = _empty_columns(num_history, self.max_events)
-        history_slots = np.zeros(num_history, dtype=np.int64)
-        accepted, copied = merge_events(
-            columns, self._columns, self._item_hashes, changed, history, history_slots
-        )
-        return MergeResult(
-            changed=self._rows(self._columns, np.flatnonzero(changed)),
-            history=self._rows(history, np.arange(copied, dtype=np.int64), history_slots[:copied]),
-            num_accepted=accepted,
-        )
+        accepted = merge_events(columns, self._columns, self._items.hashes(), changed)
+        return MergeResult(np.flatnonzero(changed), accepted)
 
     def _reserve(self, num_users: int) -> None:
         """Grow the arrays, at least doubling, so that every user has a slot."""
         have = len(self._columns.lengths)
         if num_users <= have:
             return
-        more = _empty_columns(max(num_users - have, have, 64), self.max_events)
+        more = empty_columns(max(num_users - have, have, 64), self.max_events)
         self._columns = SequenceColumns(
             *(np.concatenate(pair) for pair in zip(self._columns, more, strict=True))
         )
 
-    def _hash_new_items(self) -> None:
-        new = self._items.names[len(self._item_hashes) :]
-        if new:
-            hashes = hash64(pa.array(new, type=pa.string()))
-            self._item_hashes = np.concatenate([self._item_hashes, hashes])
 
-    def _rows(
-        self, columns: SequenceColumns, places: Int64s, slots: Int64s | None = None
-    ) -> pa.Table:
-        lengths = columns.lengths[places]
-        held = np.arange(self.max_events) < lengths[:, None]
-        offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
-        names = _take(self._items.names, columns.items[places][held])
-        types = EVENT_TYPE_NAMES.take(pa.array(columns.types[places][held]))
-        last = np.maximum(lengths - 1, 0)
-        user_ids = _take(self._users.names, places if slots is None else slots)
-        return pa.Table.from_arrays(
-            [
-                user_ids,
-                pa.ListArray.from_arrays(offsets, names),
-                pa.ListArray.from_arrays(offsets, types),
-                pa.ListArray.from_arrays(offsets, pa.array(columns.times_ms[places][held])),
-                pa.ListArray.from_arrays(offsets, pa.array(columns.values[places][held])),
-                pa.ListArray.from_arrays(offsets, pa.array(columns.keys[places][held])),
-                pa.array(columns.times_ms[places, last]),
-                pa.array(columns.revisions[places]),
-            ],
-            schema=SEQUENCE_SCHEMA,
-        )
+def event_columns(events: pa.Table, slots: Int64s, items: Codes) -> EventColumns:
+    """Events (EVENT_SCHEMA) as the columns of a merge; `slots` says whose each is."""
+    return EventColumns(
+        slots=slots,
+        times_ms=_int64s(events["event_time_ms"]),
+        keys=hash64(events["event_id"]),
+        items=items.encode(events["item_id"]),
+        types=_type_codes(events["event_type"]),
+        values=_floats(events["value"]),
+    )
+
+
+def sequence_rows(
+    columns: SequenceColumns, places: Int64s, user_ids: pa.Array, items: Codes
+) -> pa.Table:
+    """The sequences at some places, each with its user, as rows of SEQUENCE_SCHEMA."""
+    lengths = columns.lengths[places]
+    held = np.arange(columns.keys.shape[1]) < lengths[:, None]
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    last = np.maximum(lengths - 1, 0)
+    lists = [
+        _take(items.names, columns.items[places][held]),
+        EVENT_TYPE_NAMES.take(pa.array(columns.types[places][held])),
+        pa.array(columns.times_ms[places][held]),
+        pa.array(columns.values[places][held]),
+        pa.array(columns.keys[places][held]),
+    ]
+    newest_ms = np.where(lengths > 0, columns.times_ms[places, last], 0)
+    return pa.Table.from_arrays(
+        [
+            user_ids,
+            *(pa.ListArray.from_arrays(offsets, of_all) for of_all in lists),
+            pa.array(newest_ms),
+            pa.array(columns.revisions[places]),
+        ],
+        schema=SEQUENCE_SCHEMA,
+    )
 
 
 def _take(names: list[str], codes: Int64s) -> pa.Array:
@@ -227,7 +220,7 @@ def _type_codes(column: pa.ChunkedArray | pa.Array) -> Int64s:
     return np.asarray(array).astype(np.int64)
 
 
-def _flatten(rows: pa.Table, slots: Int64s, items: _Codes) -> EventColumns:
+def _flatten(rows: pa.Table, slots: Int64s, items: Codes) -> EventColumns:
     """The events inside sequence rows, as the columns of a merge."""
     flat = {
         name: pc.list_flatten(rows[name].combine_chunks())

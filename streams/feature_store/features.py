@@ -23,6 +23,7 @@ from pydantic import SecretStr
 from reaseq.events import EventType
 from reaseq.feature_views import SEQUENCES, VIEWS, ViewSpec
 from reaseq.schemas import EVENT_SCHEMA, ORDER_SCHEMA
+from reaseq.sequences.as_of import with_sequences
 from reaseq.sequences.state import SequenceState
 from streams.feature_store.guard import GuardedOnlineStore
 from streams.feature_store.repository import (
@@ -38,13 +39,15 @@ from streams.feature_store.views import (
     offline_schema,
     rows_known,
     rows_of_response,
-    training_table,
 )
 from streams.offline.point_in_time import keys_of, newest_rows
 from streams.offline.tables import Commit, OfflineTable
 
 if TYPE_CHECKING:
     from feast import FeatureStore
+
+KEPT = [view for view in VIEWS if not view.is_computed]
+"""The views whose past rows are kept offline."""
 
 
 class Features:
@@ -58,7 +61,7 @@ class Features:
         self._views = {v: store.get_feature_view(v.name) for v in VIEWS}
         self._services = {v: store.get_feature_service(v.service) for v in VIEWS}
         tables = store.config.offline_store.tables
-        self._tables = {v: OfflineTable(table_uri(home, tables, v.name)) for v in VIEWS}
+        self._tables = {v: OfflineTable(table_uri(home, tables, v.name)) for v in KEPT}
 
     @staticmethod
     def apply(
@@ -66,17 +69,19 @@ class Features:
         online: OnlineStoreName = "sqlite",
         redis_url: SecretStr | None = None,
         tables: str | None = None,
+        max_events: int = 100,
     ) -> bool:
         """Make `home` a feature store, or bring it up to date; False when it was already.
 
         Once, in the driver, before others open the home. Takes 0.1 s, or 1 ms without a change.
         `redis_url` goes with `online="redis"`; raises OnlineStoreError when it does not answer.
         `tables` is where the offline tables lie if not in the home: a folder, or s3://bucket/prefix.
+        `max_events` is how long a sequence is at most.
         """
-        for view in VIEWS:
+        for view in KEPT:
             uri = table_uri(Path(home), tables, view.name)
             OfflineTable.create(uri, offline_schema(view))
-        return apply_definitions(Path(home), online, redis_url, tables)
+        return apply_definitions(Path(home), online, redis_url, tables, max_events)
 
     @classmethod
     def open(cls, home: Path) -> Features:
@@ -107,6 +112,11 @@ class Features:
         response = self._store.get_online_features(self._services[view], entity_rows=entity_rows)
         return rows_of_response(view, response.to_dict())
 
+    @property
+    def tables(self) -> list[OfflineTable]:
+        """The tables of offline rows, to compact."""
+        return list(self._tables.values())
+
     def append(self, view: ViewSpec, rows: pa.Table, commit: Commit) -> None:
         """Add versions of rows offline, whole, and once a commit; see `OfflineTable.append`.
 
@@ -131,13 +141,13 @@ class Features:
     def training_rows(self, labels: pa.Table) -> pa.Table:
         """Each order (ORDER_SCHEMA) with the user sequence strictly before it (TRAINING_SCHEMA).
 
-        Every label row comes back once, in its place, equal ones too. The sequence is the snapshot
-        of greatest `(newest_event_time_ms, revision)` whose newest event is before `label_time_ms`.
-        Where there is none, the lists are empty and `newest_event_time_ms` and `revision` are 0, a
+        Every label row comes back once, in its place, equal ones too. The sequence is computed from
+        the events: what a replay of the log would hold before the order's first purchase. Where
+        there is none, the lists are empty and `newest_event_time_ms` and `revision` are 0, a
         revision that no written row should have.
         """
         labels = labels.select(ORDER_SCHEMA.names).cast(ORDER_SCHEMA)
-        return training_table(labels, self.rows_before(SEQUENCES, labels))
+        return with_sequences(labels, self.rows_before(SEQUENCES, labels))
 
     def rows_before(self, view: ViewSpec, labels: pa.Table) -> pa.Table:
         """The row of a user's `view` for each order, known strictly before the order's time.
@@ -167,5 +177,5 @@ def warm_up() -> None:
         "value": None,
     }
     state = SequenceState()
-    merged = state.merge(pa.Table.from_pylist([event], schema=EVENT_SCHEMA), keep_history=True)
-    encode_rows(SEQUENCES, checked(SEQUENCES, merged.changed))
+    state.merge(pa.Table.from_pylist([event], schema=EVENT_SCHEMA))
+    encode_rows(SEQUENCES, checked(SEQUENCES, state.rows()))

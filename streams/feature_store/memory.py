@@ -9,9 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from reaseq.feature_views import SEQUENCES, ViewSpec
-from reaseq.schemas import ORDER_SCHEMA
-from streams.feature_store.views import checked, rows_known, training_table
+from reaseq.feature_views import ViewSpec
+from streams.feature_store.views import checked, rows_known
 from streams.offline.tables import Commit
 
 Row = dict[str, Any]
@@ -39,6 +38,7 @@ class MemoryFeatures:
             return sum(self._accept(view, row) for row in checked(view, rows).to_pylist())
 
     def append(self, view: ViewSpec, rows: pa.Table, commit: Commit) -> None:
+        assert not view.is_computed, f"{view.name} follows from the events"
         rows = checked(view, rows)
         with self._changing:
             done = self._commits.get((view.name, commit.app_id))
@@ -56,10 +56,6 @@ class MemoryFeatures:
 
     def keys(self, view: ViewSpec) -> list[str]:
         return sorted({row[view.key] for row in self.offline[view.name]})
-
-    def training_rows(self, labels: pa.Table) -> pa.Table:
-        labels = labels.select(ORDER_SCHEMA.names).cast(ORDER_SCHEMA)
-        return training_table(labels, self.rows_before(SEQUENCES, labels))
 
     def rows_before(self, view: ViewSpec, labels: pa.Table) -> pa.Table:
         found = [self._before(view, row) for row in labels.to_pylist()]

@@ -3,7 +3,8 @@
 Feast 0.67's own file stores do not fit. The dask store loses rows. The Ray store floors all times
 to seconds (so a label meets what happened later in its second), ignores the created timestamp,
 drops label rows that share key and time, and from 100 MB on looks only for features within the hour
-of the label. This one is DuckDB's ASOF JOIN (`streams.offline.point_in_time`).
+of the label. This one is DuckDB's ASOF JOIN (`streams.offline.point_in_time`) for the views whose
+past is kept; what follows from the events is computed from them (`streams.offline.events`).
 
 Select it in `feature_store.yaml` as `streams.feature_store.offline_store.DeltaOfflineStore`.
 """
@@ -16,8 +17,10 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from feast import FeatureView, RepoConfig
 from feast.data_source import DataSource
@@ -27,10 +30,13 @@ from feast.infra.registry.base_registry import BaseRegistry
 from feast.repo_config import FeastConfigBaseModel
 from feast.types import from_feast_to_pyarrow_type
 
+from reaseq.events import MAX_EVENT_TIME_MS
+from reaseq.feature_views import SEQUENCES, VIEWS, ViewSpec
 from reaseq.types import Column
 from streams.feature_store.repository import table_uri
 from streams.feature_store.retrieval import ArrowRetrievalJob
-from streams.feature_store.views import MICROSECONDS
+from streams.feature_store.views import MICROSECONDS, offline_rows, offline_schema
+from streams.offline.events import EVENTS_TABLE, EventArchive
 from streams.offline.point_in_time import EVENT_TIMESTAMP, rows_as_of
 from streams.offline.queries import LIMITS, QueryLimits
 from streams.offline.tables import APPEND_COLUMNS, Commit, OfflineTable
@@ -47,6 +53,8 @@ class DeltaOfflineStoreConfig(FeastConfigBaseModel):
     num_threads: int = LIMITS.num_threads
     tables: str | None = None
     """Where the tables lie if not in the home: a folder, or s3://bucket/prefix."""
+    max_sequence_events: int = 100
+    """How long a user sequence is at most."""
 
 
 class DeltaOfflineStore(OfflineStore):
@@ -100,6 +108,8 @@ class DeltaOfflineStore(OfflineStore):
         columns += [created_timestamp_column] if created_timestamp_column else []
 
         def rows() -> pa.Table:
+            if (view := _computed(data_source)) is not None:
+                return _sequences_within(config, view, start_date, end_date).select(columns)
             time, within = ds.field(timestamp_field), ds.scalar(True)
             if start_date:
                 within &= time >= pa.scalar(start_date)
@@ -113,6 +123,8 @@ class DeltaOfflineStore(OfflineStore):
         self, config: RepoConfig, data_source: DataSource
     ) -> Iterable[tuple[str, str]]:
         """The columns that a frame to push has; those that name an append are the table's own."""
+        if (view := _computed(data_source)) is not None:
+            return [(field.name, str(field.type)) for field in offline_schema(view)]
         schema = _table(config, data_source).schema
         own = {field.name for field in APPEND_COLUMNS}
         return [(field.name, str(field.type)) for field in schema if field.name not in own]
@@ -124,7 +136,14 @@ class DeltaOfflineStore(OfflineStore):
         table: pa.Table,
         progress: Callable[[int], Any] | None,
     ) -> None:
-        """Append `table` under a commit of its own (`store.push`, offline writes)."""
+        """Append `table` under a commit of its own (`store.push`, offline writes).
+
+        Raises ValueError for a view that is computed.
+        """
+        if _computed(feature_view.batch_source) is not None:
+            raise ValueError(
+                f"{feature_view.name} follows from the events: push it online only, or send events"
+            )
         commit = Commit(f"push-{uuid.uuid4().hex}")
         _table(config, feature_view.batch_source).append(table, commit)
         if progress:
@@ -132,12 +151,56 @@ class DeltaOfflineStore(OfflineStore):
 
 
 def _table(config: RepoConfig, source: DataSource | None) -> OfflineTable:
+    return OfflineTable(_uri(config, _name(source)))
+
+
+def _uri(config: RepoConfig, name: str) -> str:
+    return str(table_uri(Path(config.repo_path or "."), config.offline_store.tables, name))
+
+
+def _name(source: DataSource | None) -> str:
     if not isinstance(source, FileSource):
         name = source.name if source else "none"
         raise ValueError(f"source {name}: the Delta offline store reads FileSource only")
-    name = PurePosixPath(source.path).name
-    home = Path(config.repo_path or ".")
-    return OfflineTable(table_uri(home, config.offline_store.tables, name))
+    return PurePosixPath(source.path).name
+
+
+def _computed(source: DataSource | None) -> ViewSpec | None:
+    """The view of a source whose past follows from the events, None for one that is kept."""
+    name = _name(source)
+    return next((view for view in VIEWS if view.is_computed and view.name == name), None)
+
+
+def _limits(config: RepoConfig) -> QueryLimits:
+    return QueryLimits(config.offline_store.max_memory, config.offline_store.num_threads)
+
+
+def _archive(config: RepoConfig) -> EventArchive:
+    return EventArchive(_uri(config, EVENTS_TABLE), _limits(config))
+
+
+def _sequences_as_of(config: RepoConfig, names: list[str], asked: pa.Table) -> pa.Table:
+    """The user sequences at the times asked for, null where there was none.
+
+    Known are the events up to a time. Asked for the millisecond before an order, they are those
+    that had arrived before the order, too.
+    """
+    next_ms = np.asarray(_microseconds(asked[EVENT_TIMESTAMP])) // 1000 + 1
+    labels = pa.table({SEQUENCES.key: asked[SEQUENCES.key], "label_time_ms": next_ms})
+    found = _archive(config).sequences_before(labels, config.offline_store.max_sequence_events)
+    is_known = pc.greater(found["revision"], 0)
+    columns = [pc.if_else(is_known, found[n], pa.scalar(None, found[n].type)) for n in names]
+    return pa.table(columns, names)
+
+
+def _sequences_within(
+    config: RepoConfig, view: ViewSpec, start: datetime | None, end: datetime | None
+) -> pa.Table:
+    """Everybody's newest sequence that became true within `[start, end]`."""
+    end_ms = MAX_EVENT_TIME_MS if end is None else int(end.timestamp() * 1000) + 1
+    rows = _archive(config).sequences(config.offline_store.max_sequence_events, end_ms)
+    rows = offline_rows(view, rows)
+    return rows if start is None else rows.filter(ds.field(EVENT_TIMESTAMP) >= pa.scalar(start))
 
 
 def _features_as_of(
@@ -149,6 +212,8 @@ def _features_as_of(
         raise ValueError(
             f"view {view.name}: a source with one join key and no field mapping is supported"
         )
+    if _computed(source) is not None:
+        return _sequences_as_of(config, names, asked)
     types = {f.name: from_feast_to_pyarrow_type(f.dtype) for f in view.features}
     return rows_as_of(
         _table(config, source),
@@ -159,7 +224,7 @@ def _features_as_of(
         time=source.timestamp_field,
         created=source.created_timestamp_column,
         max_age_us=int(view.ttl.total_seconds() * 1e6) if view.ttl else 0,
-        limits=QueryLimits(config.offline_store.max_memory, config.offline_store.num_threads),
+        limits=_limits(config),
     )
 
 

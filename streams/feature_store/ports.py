@@ -12,7 +12,10 @@ from streams.offline.tables import Commit
 
 
 class FeatureTables(Protocol):
-    """Rows of feature views; `Features` in production, `MemoryFeatures` in tests."""
+    """Rows of feature views; `Features` in production, `MemoryFeatures` in tests.
+
+    Offline are the views whose past is kept; of one that is computed only the online rows are here.
+    """
 
     def read(self, view: ViewSpec, ids: Sequence[str]) -> pa.Table:
         """The rows of those users or items that have one online, each once."""
@@ -31,9 +34,6 @@ class FeatureTables(Protocol):
 
     def keys(self, view: ViewSpec) -> list[str]:
         """Every user or item that has an offline row, in order."""
-
-    def training_rows(self, labels: pa.Table) -> pa.Table:
-        """Each order (ORDER_SCHEMA) with the user sequence strictly before it."""
 
     def rows_before(self, view: ViewSpec, labels: pa.Table) -> pa.Table:
         """The row of a user's view for each order, known strictly before the order's time."""

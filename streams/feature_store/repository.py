@@ -42,6 +42,7 @@ registry:
   cache_ttl_seconds: 0  # never: read when a store opens, not in the path of a request
 offline_store:
   type: streams.feature_store.offline_store.DeltaOfflineStore
+  max_sequence_events: {max_events}
 {tables}online_store:
 {online}"""
 """`feature_store.yaml`. Paths are relative to the home, where Feast lets them be."""
@@ -64,14 +65,18 @@ from {DEFINITIONS_MODULE} import *  # noqa: F403
 
 
 def apply_definitions(
-    home: Path, online: OnlineStoreName, redis_url: SecretStr | None, tables: str | None = None
+    home: Path,
+    online: OnlineStoreName,
+    redis_url: SecretStr | None,
+    tables: str | None,
+    max_events: int,
 ) -> bool:
     """Write the settings and apply the definitions; False when both are in force already.
 
     Adds and changes; removing a view is for `feast apply` in the home. Raises OnlineStoreError when
     the online store does not answer.
     """
-    settings = store_settings(home, online, tables)
+    settings = store_settings(home, online, tables, max_events)
     objects, fingerprint = _definitions()
     wanted = hashlib.sha256(f"{feast.__version__}\n{settings}\n{fingerprint}".encode()).hexdigest()
     if online == "redis":
@@ -105,13 +110,17 @@ def open_store(home: Path) -> tuple[FeatureStore, GuardedOnlineStore]:
     return store, cast(GuardedOnlineStore, online)
 
 
-def store_settings(home: Path, online: OnlineStoreName, tables: str | None = None) -> str:
+def store_settings(
+    home: Path, online: OnlineStoreName, tables: str | None = None, max_events: int = 100
+) -> str:
     """The content of `feature_store.yaml`; raises ValueError for an unknown online store."""
     if online not in ONLINE_STORES:
         raise ValueError(f"online store {online!r}: choose one of {sorted(ONLINE_STORES)}")
     section = ONLINE_STORES[online].format(url_file=json.dumps(str(_url_file(home))))
     where = f"  tables: {json.dumps(tables)}\n" if tables else ""
-    return SETTINGS.format(key_version=ENTITY_KEY_VERSION, tables=where, online=section)
+    return SETTINGS.format(
+        key_version=ENTITY_KEY_VERSION, max_events=max_events, tables=where, online=section
+    )
 
 
 def table_uri(home: Path, tables: str | None, name: str) -> str:

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reaseq.feature_views import ViewSpec
-from reaseq.schemas import ORDER_SCHEMA, SEQUENCE_SCHEMA, TRAINING_SCHEMA
 from streams.feature_store.encoding import (
     EncodedRows,
     encode_entity_keys,
@@ -78,13 +77,6 @@ def rows_known(view: ViewSpec, labels: pa.Table, joined: pa.Table) -> pa.Table:
     known = {name: without_nulls(joined[name]) for name in view.features}
     columns = {view.key: labels[view.key], **known}
     return pa.table([columns[name] for name in view.schema.names], view.schema)
-
-
-def training_table(labels: pa.Table, known: pa.Table) -> pa.Table:
-    """Labels (ORDER_SCHEMA) joined to the user sequences known before them (TRAINING_SCHEMA)."""
-    columns = {name: known[name] for name in SEQUENCE_SCHEMA.names}
-    columns |= {name: labels[name] for name in ORDER_SCHEMA.names if name != "user_id"}
-    return pa.table([columns[name] for name in TRAINING_SCHEMA.names], TRAINING_SCHEMA)
 
 
 def without_nulls(column: pa.ChunkedArray) -> pa.ChunkedArray:

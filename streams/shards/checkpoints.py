@@ -27,6 +27,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from reaseq.errors import NotReadyError
 from reaseq.files import replacing, sync, write_atomically
 from streams.log.ports import Partition
 from streams.shards.write_ahead_log import append_entry, recover_entries
@@ -54,8 +55,8 @@ class Progress(msgspec.Struct, frozen=True):
     """The part of a checkpoint that `reaseq status` reads: small, and without the state."""
 
     next_offset: int
-    epoch: str = ""
-    """Names one unbroken run of offsets; a new one starts when there is no checkpoint to follow."""
+    epoch: int = 0
+    """Numbers an unbroken run of offsets; a new one starts where there is no state to follow."""
     counters: Counters = Counters()
     saved_at_ms: int = 0
     newest_event_time_ms: int = 0
@@ -136,7 +137,13 @@ class Checkpoints:
             content = (self._folder_of(partition) / _CHECKPOINT).read_bytes()
         except FileNotFoundError:
             return None
-        return msgspec.json.decode(content, type=_Manifest)
+        try:
+            return msgspec.json.decode(content, type=_Manifest)
+        except ValueError as error:
+            raise NotReadyError(
+                f"the checkpoint in {self._folder_of(partition)} cannot be read ({error}): it is "
+                "damaged or of another version; without it the partition is read from its beginning"
+            ) from error
 
     def _wal(self, partition: Partition, checkpoint_id: str, handler: str) -> Path:
         return self._folder_of(partition) / f"{checkpoint_id}.{handler}.wal"

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import logging
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,7 +24,7 @@ from streams.offline.tables import Commit
 from streams.settings import StreamSettings
 from streams.shards.checkpoints import Checkpoint, Checkpoints, Progress
 from streams.shards.freshness import Freshness
-from streams.shards.handlers.port import Handler
+from streams.shards.handlers.port import Arrivals, Handler
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,9 @@ class Shard:
         for partition, position in self._reader.assign(self.positions).items():
             if position != self._progress[partition].next_offset:
                 self._progress[partition] = msgspec.structs.replace(
-                    self._progress[partition], next_offset=position, epoch=_new_epoch()
+                    self._progress[partition],
+                    next_offset=position,
+                    epoch=_new_epoch(self._progress[partition].epoch),
                 )
                 self._dirty.add(partition)
 
@@ -133,8 +135,11 @@ class Shard:
     def _take(self, batch: RecordBatch) -> None:
         decoded = self._codec.decode(batch.values)
         self._dead_letters.put(batch, decoded.rejects)
-        accepted = [handler.apply(batch.partition, decoded.table) for handler in self._handlers]
         before = self._progress[batch.partition]
+        rejected = [reject.position for reject in decoded.rejects]
+        offsets = np.delete(batch.offsets, rejected)
+        arrivals = Arrivals(batch.partition, before.epoch, offsets, decoded.table)
+        accepted = [handler.apply(arrivals) for handler in self._handlers]
         self._progress[batch.partition] = msgspec.structs.replace(
             before,
             next_offset=batch.next_offset,
@@ -157,8 +162,9 @@ class Shard:
         self._checkpoints.save(partition, Checkpoint(progress, states))
 
 
-def _new_epoch() -> str:
-    return uuid.uuid4().hex[:8]
+def _new_epoch(last: int = 0) -> int:
+    """Greater than the last one, and than those that nobody knows of any more."""
+    return max(last + 1, time.time_ns() // 1_000_000)
 
 
 def _newest_ms(table: pa.Table) -> int:

@@ -60,7 +60,7 @@ def test_generated_behaviours_never_reach_log_or_sequences(shop: Shop) -> None:
     events = EventArchive(home.events).read()
     assert events.schema.names == EVENT_SCHEMA.names
     features = Features.open(home.features)
-    users = features.keys(SEQUENCES)
+    users = EventArchive(home.events).users()
     assert features.read(GENERATED, users).num_rows > 0
     logged = {}
     for event in events.select(["user_id", "item_id"]).to_pylist():

@@ -11,6 +11,7 @@ from reaseq.schemas import ITEM_SCHEMA
 from streams.feature_store.ports import FeatureTables
 from streams.log.ports import Partition
 from streams.offline.tables import Commit
+from streams.shards.handlers.port import Arrivals
 
 
 class CatalogueHandler:
@@ -26,10 +27,10 @@ class CatalogueHandler:
     def restore(self, partition: Partition, rows: pa.Table | None) -> None:
         self._pending = []
 
-    def apply(self, partition: Partition, table: pa.Table) -> int:
-        self._pending.append(table)
-        self._unsaved[partition].append(table)
-        return int(table.num_rows)
+    def apply(self, arrivals: Arrivals) -> int:
+        self._pending.append(arrivals.table)
+        self._unsaved[arrivals.partition].append(arrivals.table)
+        return int(arrivals.table.num_rows)
 
     def write(self) -> None:
         items = newest_descriptions(_concat(self._pending))

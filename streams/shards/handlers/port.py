@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import pyarrow as pa
 
+from reaseq.types import Int64s
 from streams.log.ports import Partition
 from streams.offline.tables import Commit
+
+
+class Arrivals(NamedTuple):
+    """Records of one partition that could be decoded, in log order."""
+
+    partition: Partition
+    epoch: int
+    """Numbers the unbroken run of offsets that these belong to; later runs have greater numbers."""
+    offsets: Int64s
+    """Of each row of `table`."""
+    table: pa.Table
 
 
 class Handler(Protocol):
@@ -24,8 +36,8 @@ class Handler(Protocol):
     def restore(self, partition: Partition, rows: pa.Table | None) -> None:
         """Take up a partition from the rows its last checkpoint kept (None: from nothing)."""
 
-    def apply(self, partition: Partition, table: pa.Table) -> int:
-        """Take in new records in log order, perhaps none; return how many changed anything."""
+    def apply(self, arrivals: Arrivals) -> int:
+        """Take in new records, perhaps none; return how many changed anything."""
 
     def write(self) -> None:
         """Make everything applied readable online."""

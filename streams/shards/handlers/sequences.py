@@ -9,16 +9,20 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from reaseq.feature_views import SEQUENCES
-from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.schemas import SEQUENCE_SCHEMA
 from reaseq.sequences.rows import aligned
 from reaseq.sequences.state import SequenceState
+from reaseq.types import Int64s
 from streams.feature_store.ports import FeatureTables
 from streams.log.ports import Partition
+from streams.offline.events import ARCHIVED_SCHEMA, arrived
 from streams.offline.tables import Commit
+from streams.shards.handlers.port import Arrivals
 from streams.shards.write_ahead_log import WriteAheadLog
 
 
@@ -26,7 +30,7 @@ class EventSink(Protocol):
     """Where the events themselves are kept, `streams.offline.events` in production."""
 
     def append(self, events: pa.Table, commit: Commit) -> None:
-        """Add events; a commit that was made before adds nothing."""
+        """Add events (ARCHIVED_SCHEMA); a commit that was made before adds nothing."""
 
 
 class SequenceHandler:
@@ -42,8 +46,7 @@ class SequenceHandler:
         self._wal = wal
         self._max_events = max_events
         self._states: dict[Partition, SequenceState] = {}
-        self._changed: list[pa.Table] = []
-        self._versions: dict[Partition, list[pa.Table]] = defaultdict(list)
+        self._changed: dict[Partition, list[Int64s]] = defaultdict(list)
         self._events: dict[Partition, list[pa.Table]] = defaultdict(list)
 
     def restore(self, partition: Partition, rows: pa.Table | None) -> None:
@@ -52,30 +55,33 @@ class SequenceHandler:
             state.load(_first_of_each_user(rows))
         self._states[partition] = state
 
-    def apply(self, partition: Partition, table: pa.Table) -> int:
-        state = self._states[partition]
-        newcomers = state.unknown(pc.unique(table["user_id"]).to_pylist())
+    def apply(self, arrivals: Arrivals) -> int:
+        state = self._states[arrivals.partition]
+        newcomers = state.unknown(pc.unique(arrivals.table["user_id"]).to_pylist())
         if newcomers:
             rows = aligned(self._store.read(SEQUENCES, newcomers), newcomers)
-            self._wal.append_wal(partition, self.name, rows)
+            self._wal.append_wal(arrivals.partition, self.name, rows)
             state.load(rows)
-        merged = state.merge(table, keep_history=True)
-        self._changed.append(merged.changed)
-        self._versions[partition] += [merged.history, merged.changed]
-        self._events[partition].append(table)
+        merged = state.merge(arrivals.table)
+        self._changed[arrivals.partition].append(merged.slots)
+        self._events[arrivals.partition].append(
+            arrived(arrivals.table, arrivals.partition.number, arrivals.epoch, arrivals.offsets)
+        )
         return merged.num_accepted
 
     def write(self) -> None:
-        rows = _concat(SEQUENCE_SCHEMA, self._changed)
-        self._changed = []
+        changed = [
+            self._states[partition].rows(np.unique(np.concatenate(slots)))
+            for partition, slots in self._changed.items()
+        ]
+        self._changed.clear()
+        rows = pa.concat_tables([SEQUENCE_SCHEMA.empty_table(), *changed])
         if rows.num_rows:
             self._store.write(SEQUENCES, rows)
 
     def checkpoint(self, partition: Partition, commit: Commit) -> pa.Table:
-        versions = _concat(SEQUENCE_SCHEMA, self._versions.pop(partition, []))
-        events = _concat(EVENT_SCHEMA, self._events.pop(partition, []))
-        self._store.append(SEQUENCES, versions, commit)
-        self._archive.append(events, commit)
+        new = [ARCHIVED_SCHEMA.empty_table(), *self._events.pop(partition, [])]
+        self._archive.append(pa.concat_tables(new), commit)
         return self._states[partition].rows()
 
 
@@ -84,8 +90,3 @@ def _first_of_each_user(rows: pa.Table) -> pa.Table:
     users = rows["user_id"].to_pylist()
     first = {user_id: row for row, user_id in reversed(list(enumerate(users)))}
     return rows.take(pa.array(sorted(first.values()), pa.int64()))
-
-
-def _concat(schema: pa.Schema, tables: list[pa.Table]) -> pa.Table:
-    """One table, also of none: a position can move without anything applied."""
-    return pa.concat_tables([schema.empty_table(), *tables])

@@ -11,14 +11,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 from feast import FeatureStore
 from feast.data_source import PushMode
 
-from reaseq.feature_views import ITEMS, POPULARITY, SEQUENCES
+from reaseq.feature_views import GENERATED, ITEMS, POPULARITY, SEQUENCES
 from reaseq.schemas import (
+    EVENT_SCHEMA,
+    GENERATED_SCHEMA,
     ITEM_SCHEMA,
     ORDER_SCHEMA,
     POPULARITY_SCHEMA,
@@ -28,6 +31,7 @@ from reaseq.schemas import (
 from streams.feature_store.features import Features
 from streams.feature_store.memory import MemoryFeatures
 from streams.feature_store.ports import FeatureTables
+from streams.offline.events import EventArchive, arrived, as_history
 from streams.offline.tables import Commit
 from tests.processes import on_pipes
 
@@ -82,6 +86,22 @@ def sequence(user_id: str, newest_ms: int, revision: int = 1, num_events: int = 
         "revision": revision,
     }
     return pa.Table.from_pylist([row], SEQUENCE_SCHEMA)
+
+
+def generated(user_id: str, newest_ms: int, revision: int = 1) -> pa.Table:
+    """What was generated for a user's sequence of that version."""
+    row = {
+        "user_id": user_id,
+        "item_ids": [f"item-{revision}"],
+        "probabilities": [0.5],
+        "model_version": "g1",
+        "generated_at_ms": revision,
+        "partition": 0,
+        "next_offset": 1,
+        "newest_event_time_ms": newest_ms,
+        "revision": revision,
+    }
+    return pa.Table.from_pylist([row], GENERATED_SCHEMA)
 
 
 def labels(*rows: tuple[str, int]) -> pa.Table:
@@ -197,6 +217,7 @@ from reaseq.feature_views import SEQUENCES
 from streams.feature_store.features import Features
 from streams.feature_store.memory import MemoryFeatures
 from streams.feature_store.ports import FeatureTables
+from streams.offline.events import EventArchive, arrived, as_history
 from streams.offline.tables import Commit
 
 home, seed = sys.argv[1], int(sys.argv[2])
@@ -285,33 +306,43 @@ def test_rows_that_do_not_fit_are_named(store: FeatureTables) -> None:
 
 def test_a_push_reaches_both_sides(features: Features) -> None:
     """Feast's push source writes online through the guard and appends offline."""
-    features.append(SEQUENCES, sequence("anna", NOW_MS, 1), Commit("first"))
+    features.append(GENERATED, generated("anna", NOW_MS, 1), Commit("first"))
+    frame = generated("anna", NOW_MS, 2).to_pandas()
+    frame["event_timestamp"] = pd.to_datetime(NOW_MS, unit="ms", utc=True)
+    frame["created"] = frame["event_timestamp"] + pd.Timedelta(2, "us")
+    store = FeatureStore(repo_path=str(features.home))
+    store.push("generated_behaviour_push", frame, to=PushMode.ONLINE_AND_OFFLINE)
+    assert features.read(GENERATED, ["anna"])["revision"].to_pylist() == [2]
+    rows = features.rows_before(GENERATED, labels(("anna", NOW_MS + 1)))
+    assert rows["revision"].to_pylist() == [2]
+
+
+def test_a_view_that_is_computed_is_pushed_online_alone(features: Features) -> None:
+    """Its past follows from the events, and nothing else may claim to be it."""
     frame = sequence("anna", NOW_MS, 2).to_pandas()
     frame["event_timestamp"] = pd.to_datetime(NOW_MS, unit="ms", utc=True)
     frame["created"] = frame["event_timestamp"] + pd.Timedelta(2, "us")
     store = FeatureStore(repo_path=str(features.home))
-    store.push("user_sequence_push", frame, to=PushMode.ONLINE_AND_OFFLINE)
+    with pytest.raises(ValueError, match="follows from the events"):
+        store.push("user_sequence_push", frame, to=PushMode.OFFLINE)
+    store.push("user_sequence_push", frame, to=PushMode.ONLINE)
     assert features.read(SEQUENCES, ["anna"])["revision"].to_pylist() == [2]
-    rows = features.training_rows(labels(("anna", NOW_MS + 1)))
-    assert rows["revision"].to_pylist() == [2]
 
 
 @on_the_fake_too
-def test_training_rows_see_only_the_past(store: FeatureTables, time_zone: None) -> None:
-    """Each label finds the newest snapshot strictly before it, to the millisecond."""
+def test_rows_before_see_only_the_past(store: FeatureTables, time_zone: None) -> None:
+    """Each label finds the newest row strictly before it, to the millisecond."""
     year_ms = 365 * 86_400_000
-    snapshots = {
-        "old": sequence("anna", NOW_MS - year_ms, 1),
-        "before": sequence("anna", NOW_MS, 2),
-        "late": sequence("anna", NOW_MS, 3),
-        "after": sequence("anna", NOW_MS + 1, 4),
-        "boris": sequence("boris", NOW_MS + 5, 1),
+    rows = {
+        "old": generated("anna", NOW_MS - year_ms, 1),
+        "before": generated("anna", NOW_MS, 2),
+        "late": generated("anna", NOW_MS, 3),
+        "after": generated("anna", NOW_MS + 1, 4),
+        "boris": generated("boris", NOW_MS + 5, 1),
     }
-    store.append(SEQUENCES, pa.concat_tables([snapshots["late"], snapshots["old"]]), Commit("a", 1))
-    store.append(
-        SEQUENCES, pa.concat_tables([snapshots["before"], snapshots["after"]]), Commit("a", 2)
-    )
-    store.append(SEQUENCES, snapshots["boris"], Commit("c"))
+    store.append(GENERATED, pa.concat_tables([rows["late"], rows["old"]]), Commit("a", 1))
+    store.append(GENERATED, pa.concat_tables([rows["before"], rows["after"]]), Commit("a", 2))
+    store.append(GENERATED, rows["boris"], Commit("c"))
     asked = labels(
         ("anna", NOW_MS + 1),
         ("anna", NOW_MS),
@@ -323,46 +354,47 @@ def test_training_rows_see_only_the_past(store: FeatureTables, time_zone: None) 
         ("anna", NOW_MS - year_ms),
     )
     expected = ["late", "old", None, "late", "boris", None, "after", None]
-    rows = store.training_rows(asked)
-    assert rows.schema.equals(TRAINING_SCHEMA)
-    for name in ORDER_SCHEMA.names:
-        assert rows[name].equals(asked[name])
+    before = store.rows_before(GENERATED, asked)
+    assert before.schema.equals(GENERATED_SCHEMA)
+    assert before["user_id"].equals(asked["user_id"])
     for place, name in enumerate(expected):
-        found = rows.slice(place, 1).select(SEQUENCE_SCHEMA.names)
+        found = before.slice(place, 1)
         if name is None:
             assert found["revision"].to_pylist() == [0]
             assert found["newest_event_time_ms"].to_pylist() == [0]
             assert found["item_ids"].to_pylist() == [[]]
         else:
-            assert found.equals(snapshots[name])
+            assert found.equals(rows[name])
 
 
 @on_the_fake_too
 def test_a_repeated_commit_changes_nothing(store: FeatureTables) -> None:
-    """The same rows appended twice give the same training rows."""
+    """The same rows appended twice are found once."""
     asked = labels(("anna", NOW_MS + 1))
-    store.append(SEQUENCES, sequence("anna", NOW_MS), Commit("shard-0", 7))
-    once = store.training_rows(asked)
-    store.append(SEQUENCES, sequence("anna", NOW_MS), Commit("shard-0", 7))
-    assert store.training_rows(asked).equals(once)
+    store.append(GENERATED, generated("anna", NOW_MS), Commit("shard-0", 7))
+    once = store.rows_before(GENERATED, asked)
+    store.append(GENERATED, generated("anna", NOW_MS), Commit("shard-0", 7))
+    assert store.rows_before(GENERATED, asked).equals(once)
 
 
 @on_the_fake_too
-def test_labels_without_any_history_come_back(store: FeatureTables) -> None:
+def test_labels_without_any_past_come_back(store: FeatureTables) -> None:
     """No row was appended yet, or no label asked: the answer has the rows of the labels."""
-    assert store.training_rows(labels(("anna", NOW_MS)))["revision"].to_pylist() == [0]
-    assert store.training_rows(ORDER_SCHEMA.empty_table()).equals(TRAINING_SCHEMA.empty_table())
+    before = store.rows_before(GENERATED, labels(("anna", NOW_MS)))
+    assert before["revision"].to_pylist() == [0]
+    nothing = store.rows_before(GENERATED, ORDER_SCHEMA.empty_table())
+    assert nothing.equals(GENERATED_SCHEMA.empty_table())
 
 
 @on_the_fake_too
 def test_what_is_newest_does_not_depend_on_the_order_of_appends(store: FeatureTables) -> None:
     """By time, then revision, then what came last; one row a key, by key."""
-    versions = [sequence("boris", NOW_MS, 2), sequence("anna", NOW_MS + 1, 1)]
-    older = [sequence("anna", NOW_MS, 9), sequence("boris", NOW_MS, 1)]
-    store.append(SEQUENCES, pa.concat_tables(versions), Commit("a", 1))
-    store.append(SEQUENCES, pa.concat_tables(older), Commit("a", 2))
-    assert store.newest(SEQUENCES).equals(pa.concat_tables(reversed(versions)))
-    assert store.keys(SEQUENCES) == ["anna", "boris"]
+    versions = [generated("boris", NOW_MS, 2), generated("anna", NOW_MS + 1, 1)]
+    older = [generated("anna", NOW_MS, 9), generated("boris", NOW_MS, 1)]
+    store.append(GENERATED, pa.concat_tables(versions), Commit("a", 1))
+    store.append(GENERATED, pa.concat_tables(older), Commit("a", 2))
+    assert store.newest(GENERATED).equals(pa.concat_tables(reversed(versions)))
+    assert store.keys(GENERATED) == ["anna", "boris"]
     item = {"item_id": "i", "price": None, "description": None, "event_time_ms": NOW_MS}
     for version, title in enumerate(["Te", "Tea"]):
         rows = pa.Table.from_pylist([item | {"title": title}], ITEM_SCHEMA)
@@ -373,22 +405,80 @@ def test_what_is_newest_does_not_depend_on_the_order_of_appends(store: FeatureTa
 @on_the_fake_too
 def test_a_commit_that_covers_less_than_the_last_adds_nothing(store: FeatureTables) -> None:
     """After a crash fewer records may come again at first, and then more than before."""
-    first, second = sequence("anna", NOW_MS, 1), sequence("anna", NOW_MS + 5, 2)
+    first, second = generated("anna", NOW_MS, 1), generated("anna", NOW_MS + 5, 2)
     asked = labels(("anna", NOW_MS + 1), ("anna", NOW_MS + 6))
-    store.append(SEQUENCES, first, Commit("shard-0", 7))
-    store.append(SEQUENCES, first, Commit("shard-0", 6))
-    store.append(SEQUENCES, pa.concat_tables([first, second]), Commit("shard-0", 9))
-    assert store.training_rows(asked)["revision"].to_pylist() == [1, 2]
+    store.append(GENERATED, first, Commit("shard-0", 7))
+    store.append(GENERATED, first, Commit("shard-0", 6))
+    store.append(GENERATED, pa.concat_tables([first, second]), Commit("shard-0", 9))
+    assert store.rows_before(GENERATED, asked)["revision"].to_pylist() == [1, 2]
 
 
-def test_materializing_writes_the_newest_rows_online(features: Features) -> None:
-    """Feast's own way from offline to online, guarded as every other."""
-    rows = [sequence("anna", NOW_MS, 1), sequence("anna", NOW_MS, 2), sequence("boris", NOW_MS, 1)]
-    features.append(SEQUENCES, pa.concat_tables(rows), Commit("a"))
+# Computed from the events
+
+
+@pytest.fixture
+def archive(features: Features) -> EventArchive:
+    return EventArchive(features.home / "data" / "events")
+
+
+def events(*made: tuple[str, int, str]) -> pa.Table:
+    """(user, time, item) each, every one a purchase."""
+    rows = [
+        {
+            "event_id": f"{item}-{time_ms}",
+            "user_id": user,
+            "item_id": item,
+            "event_type": "purchase",
+            "event_time_ms": time_ms,
+        }
+        for user, time_ms, item in made
+    ]
+    return pa.Table.from_pylist(rows, schema=EVENT_SCHEMA)
+
+
+def test_training_rows_are_what_a_replay_of_the_log_holds(
+    features: Features, archive: EventArchive, time_zone: None
+) -> None:
+    """Through Feast: earlier in the log, and strictly earlier in time, to the millisecond."""
+    archive.append(as_history(events(("anna", NOW_MS - 9, "old"))), Commit("history"))
+    first = events(("anna", NOW_MS, "tea"), ("boris", NOW_MS, "cup"), ("anna", NOW_MS + 1, "pot"))
+    archive.append(arrived(first, 0, 5, np.arange(3)), Commit("a", 1))
+    late = events(("anna", NOW_MS - 1, "late"), ("anna", NOW_MS + 7, "mug"))
+    archive.append(arrived(late, 0, 5, np.arange(3, 5)), Commit("a", 2))
+    asked = labels(
+        ("anna", NOW_MS + 1),
+        ("boris", NOW_MS),
+        ("anna", NOW_MS + 7),
+        ("anna", NOW_MS + 1),
+        ("nobody", NOW_MS),
+        ("anna", NOW_MS + 5),
+    )
+    rows = features.training_rows(asked)
+    assert rows.schema.equals(TRAINING_SCHEMA)
+    for name in ORDER_SCHEMA.names:
+        assert rows[name].equals(asked[name])
+    assert rows["item_ids"].to_pylist() == [
+        ["old", "tea"],
+        [],
+        ["old", "late", "tea", "pot"],
+        ["old", "tea"],
+        [],
+        ["old", "late", "tea", "pot"],
+    ]
+    assert rows["newest_event_time_ms"].to_pylist()[:2] == [NOW_MS, 0]
+    nothing = features.training_rows(ORDER_SCHEMA.empty_table())
+    assert nothing.equals(TRAINING_SCHEMA.empty_table())
+
+
+def test_materializing_rebuilds_the_online_store_from_the_events(
+    features: Features, archive: EventArchive
+) -> None:
+    """Feast's own way from offline to online: a store that was lost is whole again."""
+    archive.append(as_history(events(("anna", NOW_MS, "tea"), ("boris", 5, "cup"))), Commit("a"))
     store = FeatureStore(repo_path=str(features.home))
     day, now = pd.Timedelta(1, "D"), pd.to_datetime(NOW_MS, unit="ms", utc=True)
     store.materialize(now - day, now + day, feature_views=["user_sequence"])
-    assert features.read(SEQUENCES, ["anna", "boris"]).equals(pa.concat_tables(rows[1:]))
+    assert features.read(SEQUENCES, ["anna", "boris"])["item_ids"].to_pylist() == [["tea"]]
 
 
 # The home

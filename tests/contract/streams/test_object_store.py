@@ -14,11 +14,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from reaseq.feature_views import ITEMS, SEQUENCES
+from reaseq.feature_views import ITEMS
 from reaseq.schemas import EVENT_SCHEMA, ITEM_SCHEMA, ORDER_SCHEMA
-from reaseq.sequences.state import SequenceState
 from streams.feature_store.features import Features
-from streams.offline.events import EventArchive
+from streams.offline.events import EventArchive, as_history
 from streams.offline.tables import MAX_SMALL_FILES, Commit
 
 ADDRESS = "REASEQ_TEST_TABLES"
@@ -46,7 +45,7 @@ def items(*versions: tuple[str, int]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=ITEM_SCHEMA)
 
 
-def events(*made: tuple[str, int]) -> pa.Table:
+def arrived(*made: tuple[str, int]) -> pa.Table:
     """(user, time) each."""
     rows = [
         {
@@ -58,7 +57,7 @@ def events(*made: tuple[str, int]) -> pa.Table:
         }
         for user, time_ms in made
     ]
-    return pa.Table.from_pylist(rows, schema=EVENT_SCHEMA)
+    return as_history(pa.Table.from_pylist(rows, schema=EVENT_SCHEMA))
 
 
 def test_nothing_offline_is_left_in_the_home(features: Features, tmp_path: Path) -> None:
@@ -103,12 +102,9 @@ def test_compaction_keeps_every_row(features: Features) -> None:
     assert features.newest(ITEMS)["event_time_ms"].to_pylist() == [MAX_SMALL_FILES + 1]
 
 
-def test_training_rows_see_only_the_past(features: Features) -> None:
-    """The point-in-time join, through Feast."""
-    state = SequenceState()
-    for number, time_ms in enumerate((10, 20)):
-        changed = state.merge(events(("ann", time_ms))).changed
-        features.append(SEQUENCES, changed, Commit("run", number))
+def test_training_rows_see_only_the_past(features: Features, tables: str) -> None:
+    """Computed from the events, through Feast."""
+    EventArchive(f"{tables}/events").append(arrived(("ann", 10), ("ann", 20)), Commit("run"))
     orders = [
         {"user_id": "ann", "label_time_ms": at, "label_item_ids": ["cup"]} for at in (10, 11, 21)
     ]
@@ -119,6 +115,6 @@ def test_training_rows_see_only_the_past(features: Features) -> None:
 def test_events_are_read_each_once(tables: str) -> None:
     """However often they were appended."""
     archive = EventArchive(f"{tables}/events")
-    archive.append(events(("ann", 2), ("bob", 1)), Commit("a"))
-    archive.append(events(("ann", 2)), Commit("b"))
+    archive.append(arrived(("ann", 2), ("bob", 1)), Commit("a"))
+    archive.append(arrived(("ann", 2)), Commit("b"))
     assert archive.read()["user_id"].to_pylist() == ["bob", "ann"]

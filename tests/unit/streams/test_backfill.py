@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from reaseq.events import EventType
 from reaseq.feature_views import SEQUENCES
-from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.schemas import EVENT_SCHEMA, ORDER_SCHEMA, SEQUENCE_SCHEMA
 from reaseq.sequences.oracle import mismatched_users, newest_distinct_events
-from streams.backfill import CHUNK_EVENTS, backfill
+from streams.backfill import backfill
 from streams.log.codec import event_codec
 from streams.log.dead_letters import DeadLetters
 from streams.log.memory import MemoryLog
@@ -98,12 +98,6 @@ class Stage:
         )
         return mismatched_users(rows, newest_distinct_events(events, MAX_EVENTS))
 
-    def versions(self) -> list[tuple[Any, ...]]:
-        """All offline rows, in an order of their own."""
-        names = ("user_id", "newest_event_time_ms", "revision")
-        rows = self.store.offline[SEQUENCES.name]
-        return sorted((*(row[n] for n in names), tuple(row["event_keys"])) for row in rows)
-
 
 def identities(events: pa.Table) -> list[tuple[str, str]]:
     """User and id of each event, in order."""
@@ -151,45 +145,38 @@ def test_a_backfill_keeps_what_the_store_holds(
 def test_a_backfill_repeated_changes_nothing(
     make_stage: Any, events: pa.Table, num_partitions: int
 ) -> None:
-    """Online rows, offline versions and archived events are the same, revisions included."""
+    """Online rows and archived events are the same, revisions included."""
     stage = make_stage()
     stage.backfill(events, num_partitions)
-    online, versions = repr(stage.store.online), stage.versions()
+    online = repr(stage.store.online)
     archived = stage.archive.read()
     stage.backfill(events, num_partitions)
     assert repr(stage.store.online) == online
-    assert stage.versions() == versions
     assert stage.archive.read().equals(archived)
 
 
 @given(events=event_tables, num_partitions=st.integers(1, 5))
 @PROPERTY
-def test_offline_history_holds_no_event_of_its_future(
+def test_no_moment_knows_of_its_future(
     make_stage: Any, events: pa.Table, num_partitions: int
 ) -> None:
-    """For each version, a batch of only the events up to its time gives that very sequence."""
+    """At each, a batch of only the events before it gives the very sequence."""
     stage = make_stage()
     stage.backfill(events, num_partitions)
-    newest: dict[tuple[str, int], Any] = {}
-    for row in stage.store.offline[SEQUENCES.name]:
-        key = (row["user_id"], row["newest_event_time_ms"])
-        newest[key] = max(newest.get(key, row), row, key=lambda r: r["revision"])
-    for (user, time_ms), row in newest.items():
-        known = events.filter(pc.less_equal(events["event_time_ms"], time_ms))
-        expected = newest_distinct_events(known, MAX_EVENTS)[user]
+    moments = [(user, time) for user in ("ann", "bob", "cid", "dan") for time in range(9)]
+    users, times = map(list, zip(*moments, strict=True))
+    labels = pa.table([users, times, [[]] * len(moments)], ORDER_SCHEMA)
+    found = stage.archive.sequences_before(labels, MAX_EVENTS).to_pylist()
+    for (user, time_ms), row in zip(moments, found, strict=True):
+        known = events.filter(pc.less(events["event_time_ms"], time_ms))
+        expected = newest_distinct_events(known, MAX_EVENTS).get(user, [])
         assert row["event_times_ms"] == [event.event_time_ms for event in expected]
         assert row["event_keys"] == [event.event_key for event in expected]
-    moments = {
-        (user, event.event_time_ms)
-        for user, held in newest_distinct_events(events, 100).items()
-        for event in held
-    }
-    assert moments <= set(newest)
 
 
-def test_more_events_than_are_merged_at_once_are_one_batch_too(make_stage: Any) -> None:
-    """The chunks that bound memory do not show: the oracle's sequences, and every moment once."""
-    num_events = 2 * CHUNK_EVENTS + 1
+def test_events_of_one_user_may_be_many(make_stage: Any) -> None:
+    """The oracle's sequences, and the revision counts every event once."""
+    num_events = 40_001
     numbers = np.arange(num_events)
     events = pa.table(
         {
@@ -205,11 +192,5 @@ def test_more_events_than_are_merged_at_once_are_one_batch_too(make_stage: Any) 
     stage = make_stage()
     assert stage.backfill(events) == 7
     assert stage.mismatches(events) == []
-    newest = {version[:2] for version in stage.versions()}
-    pairs = zip(events["user_id"].to_pylist(), events["event_time_ms"].to_pylist(), strict=True)
-    assert newest == set(pairs)
-    assert {row["revision"] for row in stage.store.online[SEQUENCES.name].values()} <= {
-        5714,
-        5715,
-        5716,
-    }
+    revisions = {row["revision"] for row in stage.store.online[SEQUENCES.name].values()}
+    assert revisions <= {5714, 5715, 5716}

@@ -65,7 +65,7 @@ class Shop:
         self.num_flushed = len(self.values)
         if not self.is_behind:
             events = event_codec(100_000).decode(new).table
-            self.features.write(SEQUENCES, self.state.merge(events).changed)
+            self.features.write(SEQUENCES, self.state.rows(self.state.merge(events).slots))
 
     def close(self) -> None:
         """Nothing is held."""

@@ -58,7 +58,7 @@ def test_any_order_and_split_gives_the_oracles_sequences(
     state = SequenceState(MAX_EVENTS)
     edges = [0, *sorted(min(cut, len(shuffled)) for cut in cuts), len(shuffled)]
     for start, end in itertools.pairwise(edges):
-        state.merge(table(shuffled[start:end]), keep_history=seed % 2 == 0)
+        state.merge(table(shuffled[start:end]))
     assert mismatches(state, rows) == []
 
 
@@ -84,40 +84,32 @@ def test_merging_again_changes_nothing(rows: list[dict[str, object]]) -> None:
     state = SequenceState(100)
     state.merge(table(rows))
     before = contents(state)
-    again = state.merge(table(rows), keep_history=True)
+    again = state.merge(table(rows))
     assert again.num_accepted == 0
-    assert again.changed.num_rows == again.history.num_rows == 0
+    assert len(again.slots) == 0
     assert contents(state) == before
 
 
-@given(rows=event_rows)
+@given(left=event_rows, right=event_rows)
 @settings(max_examples=60)
-def test_history_holds_every_version_a_reader_could_have_seen(
-    rows: list[dict[str, object]],
+def test_a_merge_names_the_sequences_that_it_changed(
+    left: list[dict[str, object]], right: list[dict[str, object]]
 ) -> None:
-    """One merge with history leaves, for each time, the sequence one event after another gives."""
-    rows = sorted(rows, key=lambda row: int(str(row["event_time_ms"])))
-    result = SequenceState(MAX_EVENTS).merge(table(rows), keep_history=True)
-    versions = pa.concat_tables([result.history, result.changed])
-    slow = SequenceState(MAX_EVENTS)
-    expected = {}
-    for row in rows:
-        for version in slow.merge(table([row])).changed.to_pylist():
-            expected[version["user_id"], version["newest_event_time_ms"]] = version["event_keys"]
-    found = {
-        (version["user_id"], version["newest_event_time_ms"]): version["event_keys"]
-        for version in versions.to_pylist()
-    }
-    assert found == expected
-    assert versions.num_rows == len(expected)
+    """Those and no others: only they are written anywhere."""
+    state = SequenceState(MAX_EVENTS)
+    state.merge(table(left))
+    before = {repr(row) for row in state.rows().to_pylist()}
+    merged = state.merge(table(right))
+    changed = {repr(row) for row in state.rows().to_pylist()} - before
+    assert {repr(row) for row in state.rows(merged.slots).to_pylist()} == changed
 
 
 def test_revision_and_newest_time_only_grow() -> None:
     """A late event leaves the newest time alone and raises the revision."""
     state = SequenceState(MAX_EVENTS)
     row = {"user_id": "ann", "item_id": "mug", "event_type": "view"}
-    first = state.merge(table([{**row, "event_id": "a", "event_time_ms": 10}])).changed
-    late = state.merge(table([{**row, "event_id": "b", "event_time_ms": 5}])).changed
+    first = state.rows(state.merge(table([{**row, "event_id": "a", "event_time_ms": 10}])).slots)
+    late = state.rows(state.merge(table([{**row, "event_id": "b", "event_time_ms": 5}])).slots)
     assert first.schema == SEQUENCE_SCHEMA
     assert late["newest_event_time_ms"].to_pylist() == first["newest_event_time_ms"].to_pylist()
     assert late["revision"][0].as_py() > first["revision"][0].as_py()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from reaseq.feature_views import ITEMS, SEQUENCES
 from reaseq.schemas import ITEM_SCHEMA, ORDER_SCHEMA, SEQUENCE_SCHEMA, TRAINING_SCHEMA
+from reaseq.sequences.as_of import with_sequences
 from reaseq.sequences.rows import empty_sequences
 from streams.feature_store.views import (
     checked,
@@ -19,7 +20,6 @@ from streams.feature_store.views import (
     offline_schema,
     rows_known,
     rows_of_response,
-    training_table,
     without_nulls,
 )
 
@@ -132,7 +132,7 @@ def test_training_rows_are_labels_with_what_was_known() -> None:
             for field in SEQUENCE_SCHEMA
         }
     )
-    rows = training_table(labels, rows_known(SEQUENCES, labels, joined))
+    rows = with_sequences(labels, rows_known(SEQUENCES, labels, joined))
     assert rows.schema == TRAINING_SCHEMA
     assert rows["user_id"].to_pylist() == ["bob", "ann"]
     assert rows["revision"].to_pylist() == [3, 0]

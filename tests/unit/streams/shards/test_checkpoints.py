@@ -16,7 +16,7 @@ PARTITION = Partition("reaseq.events", 3)
 OTHER = Partition("reaseq.events", 4)
 PROGRESS = Progress(
     next_offset=7,
-    epoch="e1",
+    epoch=1,
     counters=Counters(num_records=9, num_accepted=5, num_dead_letters=2),
     saved_at_ms=11,
     newest_event_time_ms=13,

@@ -12,6 +12,7 @@ from streams.feature_store.memory import MemoryFeatures
 from streams.log.ports import Partition
 from streams.offline.tables import Commit
 from streams.shards.handlers.catalogue import CatalogueHandler, newest_descriptions
+from tests.unit.streams.shards.shared import arrivals
 
 PARTITION = Partition("reaseq.items", 0)
 OTHER = Partition("reaseq.items", 1)
@@ -54,7 +55,7 @@ def test_steps_of_any_size_end_in_the_same_catalogue(
     handler = CatalogueHandler(store)
     handler.restore(PARTITION, None)
     for step in (rows[:cut], rows[cut:], rows):
-        assert handler.apply(PARTITION, items(*step)) == len(step)
+        assert handler.apply(arrivals(items(*step), PARTITION)) == len(step)
         handler.write()
     expected = {item: (time, title) for item, time, title in sorted(rows, key=lambda r: r[1])}
     assert online(store) == expected
@@ -64,12 +65,12 @@ def test_nothing_is_written_for_nothing() -> None:
     """A step of only bad records leaves the store alone, and a description is written once."""
     store = MemoryFeatures()
     handler = CatalogueHandler(store)
-    handler.apply(PARTITION, items())
+    handler.apply(arrivals(items(), PARTITION))
     handler.write()
     assert store.num_writes == 0
-    handler.apply(PARTITION, items(("mug", 1, "Mug")))
+    handler.apply(arrivals(items(("mug", 1, "Mug")), PARTITION))
     handler.write()
-    handler.apply(PARTITION, items())
+    handler.apply(arrivals(items(), PARTITION))
     handler.write()
     assert store.num_writes == 1
 
@@ -78,8 +79,8 @@ def test_a_checkpoint_keeps_every_description_of_its_own_partition_offline() -> 
     """Offline is history: all versions, once."""
     store = MemoryFeatures()
     handler = CatalogueHandler(store)
-    handler.apply(PARTITION, items(("mug", 2, "new"), ("mug", 1, "old")))
-    handler.apply(OTHER, items(("jar", 1, "jar")))
+    handler.apply(arrivals(items(("mug", 2, "new"), ("mug", 1, "old")), PARTITION))
+    handler.apply(arrivals(items(("jar", 1, "jar")), OTHER))
     handler.write()
     handler.checkpoint(PARTITION, Commit("items-0", 2))
     assert [row["title"] for row in store.offline[ITEMS.name]] == ["new", "old"]

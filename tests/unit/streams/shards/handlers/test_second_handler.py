@@ -22,9 +22,10 @@ from streams.offline.tables import Commit
 from streams.settings import StreamSettings, TopicSettings
 from streams.shards.builder import ShardBuilder
 from streams.shards.checkpoints import Checkpoints
+from streams.shards.handlers.port import Arrivals
 from streams.shards.shard import Shard
 from streams.shards.topology import HandlerPorts, Topology, topology
-from tests.unit.streams.shards.crashes import drain, run_with_crashes
+from tests.unit.streams.shards.shared import drain, run_with_crashes
 
 TOPICS = TopicSettings(events="events", dead_letters="dead")
 STREAM = StreamSettings(poll_timeout_s=0.001, max_poll_records=7)
@@ -44,9 +45,9 @@ class ItemCounts:
         pairs = zip(kept["item_id"], kept["num_events"], strict=True)
         self._counts[partition] = Counter(dict(pairs))
 
-    def apply(self, partition: Partition, table: pa.Table) -> int:
-        self._counts[partition].update(table["item_id"].to_pylist())
-        return int(table.num_rows)
+    def apply(self, arrivals: Arrivals) -> int:
+        self._counts[arrivals.partition].update(arrivals.table["item_id"].to_pylist())
+        return int(arrivals.table.num_rows)
 
     def write(self) -> None:
         for partition, counts in self._counts.items():

@@ -9,8 +9,11 @@ from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
 from streams.feature_store.memory import MemoryFeatures
 from streams.log.ports import Partition
+from streams.offline.events import ARCHIVED_SCHEMA
 from streams.offline.tables import Commit
+from streams.shards.handlers.port import Arrivals
 from streams.shards.handlers.sequences import SequenceHandler
+from tests.unit.streams.shards.shared import arrivals
 
 PARTITION = Partition("events", 0)
 OTHER = Partition("events", 1)
@@ -71,11 +74,15 @@ def events(*seen: tuple[str, str, int]) -> pa.Table:
     return pa.Table.from_pylist(rows, schema=EVENT_SCHEMA)
 
 
+def at(table: pa.Table, partition: Partition = PARTITION, offset: int = 0) -> Arrivals:
+    return arrivals(table, partition, offset)
+
+
 def test_nothing_is_online_before_it_is_written(world: World) -> None:
     """Applied in any order, written in order of time; a repeated event is not accepted."""
     handler = world.handler()
-    assert handler.apply(PARTITION, events(("ann", "b", 2), ("ann", "a", 1))) == 2
-    assert handler.apply(PARTITION, events(("ann", "b", 2), ("bob", "c", 1))) == 1
+    assert handler.apply(at(events(("ann", "b", 2), ("ann", "a", 1)))) == 2
+    assert handler.apply(at(events(("ann", "b", 2), ("bob", "c", 1)))) == 1
     assert world.online() == {}
     handler.write()
     assert world.online() == {"ann": ["a", "b"], "bob": ["c"]}
@@ -84,11 +91,11 @@ def test_nothing_is_online_before_it_is_written(world: World) -> None:
 def test_a_user_is_looked_up_and_logged_before_the_first_merge(world: World) -> None:
     """What the store held is merged; the log has it first, and each user once."""
     first = world.handler()
-    first.apply(PARTITION, events(("ann", "a", 1)))
+    first.apply(at(events(("ann", "a", 1))))
     first.write()
     handler = world.handler()
-    handler.apply(PARTITION, events(("ann", "b", 2), ("bob", "c", 1)))
-    handler.apply(PARTITION, events(("ann", "d", 3)))
+    handler.apply(at(events(("ann", "b", 2), ("bob", "c", 1))))
+    handler.apply(at(events(("ann", "d", 3))))
     handler.write()
     assert world.online()["ann"] == ["a", "b", "d"]
     assert world.wal.entries[1:] == [(PARTITION, "sequences", ["ann", "bob"])]
@@ -98,37 +105,37 @@ def test_a_user_is_looked_up_and_logged_before_the_first_merge(world: World) -> 
 def test_after_a_crash_the_log_answers_instead_of_the_store(world: World) -> None:
     """The repetition starts from what the lost shard found, not from what it wrote."""
     lost = world.handler()
-    lost.apply(PARTITION, events(("ann", "a", 1)))
+    lost.apply(at(events(("ann", "a", 1))))
     lost.write()
     handler = world.handler(world.wal.rows[0])
-    assert handler.apply(PARTITION, events(("ann", "a", 1))) == 1
+    assert handler.apply(at(events(("ann", "a", 1)))) == 1
     assert len(world.wal.entries) == 1
 
 
 def test_the_rows_of_a_checkpoint_restore_it(world: World) -> None:
     """Kept rows come back as state; of two rows of one user the checkpoint's counts."""
     handler = world.handler()
-    handler.apply(PARTITION, events(("ann", "a", 1), ("bob", "c", 1)))
+    handler.apply(at(events(("ann", "a", 1), ("bob", "c", 1))))
     rows = handler.checkpoint(PARTITION, COMMIT)
     assert rows.schema == SEQUENCE_SCHEMA
     restored = world.handler(pa.concat_tables([rows, *world.wal.rows]))
-    assert restored.apply(PARTITION, events(("ann", "a", 1))) == 0
+    assert restored.apply(at(events(("ann", "a", 1)))) == 0
     assert restored.checkpoint(PARTITION, LATER).equals(rows)
 
 
 def test_a_checkpoint_appends_what_came_since_the_last_one(world: World) -> None:
-    """Events and versions of its own partition, once."""
+    """Events of its own partition, once, with their arrival."""
     handler = world.handler()
     handler.restore(OTHER, None)
-    handler.apply(PARTITION, events(("ann", "a", 1)))
-    handler.apply(OTHER, events(("bob", "c", 1)))
+    handler.apply(at(events(("ann", "a", 1))))
+    handler.apply(at(events(("bob", "c", 1)), OTHER))
     handler.checkpoint(PARTITION, COMMIT)
-    handler.apply(PARTITION, events(("ann", "b", 2)))
+    handler.apply(at(events(("ann", "b", 2), ("ann", "b", 2)), offset=5))
     handler.checkpoint(PARTITION, LATER)
     parts = {part: rows["event_id"].to_pylist() for part, rows in world.archive.parts.items()}
-    assert parts == {1: ["ann1"], 2: ["ann2"]}
-    offline = world.store.offline[SEQUENCES.name]
-    assert [row["item_ids"] for row in offline] == [["a"], ["a", "b"]]
+    assert parts == {1: ["ann1"], 2: ["ann2", "ann2"]}
+    arrivals = world.archive.parts[2].select(["partition", "epoch", "log_offset"]).to_pylist()
+    assert [tuple(row.values()) for row in arrivals] == [(0, 7, 5), (0, 7, 6)]
 
 
 def test_a_checkpoint_without_events_is_empty(world: World) -> None:
@@ -136,20 +143,19 @@ def test_a_checkpoint_without_events_is_empty(world: World) -> None:
     handler = world.handler()
     handler.write()
     assert handler.checkpoint(PARTITION, COMMIT).equals(SEQUENCE_SCHEMA.empty_table())
-    assert world.archive.parts[1].equals(EVENT_SCHEMA.empty_table())
-    assert world.store.offline[SEQUENCES.name] == []
+    assert world.archive.parts[1].equals(ARCHIVED_SCHEMA.empty_table())
 
 
 def test_a_state_of_nobody_can_be_restored(world: World) -> None:
     """The checkpoint of a partition in which nothing good has come has no rows."""
     rows = world.handler().checkpoint(PARTITION, COMMIT)
-    assert world.handler(rows).apply(PARTITION, events(("ann", "a", 1))) == 1
+    assert world.handler(rows).apply(at(events(("ann", "a", 1)))) == 1
 
 
 def test_records_that_were_all_bad_change_nothing(world: World) -> None:
     """An empty table is applied like any other."""
     handler = world.handler()
-    assert handler.apply(PARTITION, events()) == 0
+    assert handler.apply(at(events())) == 0
     handler.write()
     assert world.online() == {}
     assert world.wal.entries == []

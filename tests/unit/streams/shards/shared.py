@@ -5,6 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+import numpy as np
+import pyarrow as pa
+
+from streams.log.ports import Partition
+from streams.shards.handlers.port import Arrivals
 from streams.shards.shard import Shard
 
 
@@ -27,3 +32,8 @@ def run_with_crashes(new_shard: Callable[[], Shard], rng: random.Random, num_mov
             shard = new_shard()  # the old one is gone, with all it had not checkpointed
     drain(shard)
     shard.checkpoint()
+
+
+def arrivals(table: pa.Table, partition: Partition, offset: int = 0) -> Arrivals:
+    """Rows as they came out of the log, one after the other from an offset on."""
+    return Arrivals(partition, 7, np.arange(offset, offset + table.num_rows), table)
