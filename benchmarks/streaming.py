@@ -30,7 +30,8 @@ import numpy as np
 from benchmarks.report import say, write_results
 from benchmarks.rounds import Spread
 from ray_apps.settings import load_settings
-from streams.log.broker import free_port, start_broker
+from reaseq.free_port import free_port
+from streams.log.broker import start_broker
 from streams.log.kafka import KafkaLog
 from streams.log.ports import Topic
 from streams.settings import KafkaSettings

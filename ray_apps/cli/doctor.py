@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import psutil
 
 from ray_apps.settings import Settings
 from ray_apps.text_generation.choose import available
+from reaseq.free_port import is_free
 from streams.log.broker import start_broker
 from streams.log.kafka import KafkaLog
 from streams.log.kafka_client import CODECS, missing_codecs
@@ -130,13 +130,9 @@ def _broker(settings: Settings) -> Finding:
 
 def _http_port(settings: Settings) -> Finding:
     host, port = settings.serve.host, settings.serve.port
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            fix = "stop what listens there, or set serve.port (0 picks a free one)"
-            return Finding("HTTP port", False, f"{host}:{port}: {error.strerror}", fix)
+    if not is_free(host, port):
+        fix = "stop what listens there, or set serve.port (0 picks a free one)"
+        return Finding("HTTP port", False, f"{host}:{port} is taken", fix)
     return Finding("HTTP port", True, f"{host}:{port} is free" if port else "picked at start")
 
 

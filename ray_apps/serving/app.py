@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -23,6 +22,7 @@ from ray_apps.serving.pools import options
 from ray_apps.settings import Settings
 from ray_apps.text_generation.choose import available
 from reaseq.errors import NotReadyError
+from reaseq.free_port import free_port, is_free
 
 
 def build_app(settings: Settings) -> Application:
@@ -56,7 +56,7 @@ def serving(settings: Settings) -> Iterator[str]:
 
     Raises ValueError when the port is taken, naming the setting.
     """
-    port = settings.serve.port or _free_port(settings.serve.host)
+    port = settings.serve.port or free_port(settings.serve.host)
     _check_port(settings.serve.host, port)
     serve.start(
         http_options={"host": settings.serve.host, "port": port, "access_log": False},
@@ -70,19 +70,9 @@ def serving(settings: Settings) -> Iterator[str]:
         serve.shutdown()
 
 
-def _free_port(host: str) -> int:
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
-
-
 def _check_port(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            raise NotReadyError(
-                f"port {port} on {host} is taken: stop what listens there or set serve.port "
-                "(0 picks a free one)"
-            ) from None
+    if not is_free(host, port):
+        raise NotReadyError(
+            f"port {port} on {host} is taken: stop what listens there or set serve.port "
+            "(0 picks a free one)"
+        )

@@ -20,6 +20,7 @@ from pathlib import Path
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from reaseq.free_port import free_port
 from streams.log.ports import LogError
 from streams.settings import KafkaSettings
 
@@ -96,7 +97,8 @@ def start_broker(settings: KafkaSettings, folder: Path) -> Broker:
     """
     data = folder / ("launched" if settings.launcher else "embedded")
     data.mkdir(parents=True, exist_ok=True)
-    port = settings.embedded_port or free_port()
+    # Apache Kafka takes the next port too.
+    port = settings.embedded_port or free_port(num_ports=2)
     try:
         broker = Broker(_command(settings, port, data), port, folder / "broker.log")
     except OSError as error:
@@ -107,19 +109,6 @@ def start_broker(settings: KafkaSettings, folder: Path) -> Broker:
         broker.close()
         raise
     return broker
-
-
-def free_port() -> int:
-    """A TCP port nobody listens on now, with the next one free too (Apache Kafka takes both)."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
 
 
 def _command(settings: KafkaSettings, port: int, data: Path) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from streams.log.broker import free_port
+from reaseq.free_port import free_port
 from tests.waiting import wait_until
 
 PASSWORD = "p$HOME:w@rd"

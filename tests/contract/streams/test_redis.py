@@ -17,10 +17,10 @@ from feast.protos.feast.types.Value_pb2 import Value
 from pydantic import SecretStr
 
 from reaseq.feature_views import ITEMS
+from reaseq.free_port import free_port
 from reaseq.schemas import ITEM_SCHEMA
 from streams.feature_store.features import Features
 from streams.feature_store.guard import OnlineStoreError
-from streams.log.broker import free_port
 from tests.waiting import PATIENCE_S
 
 NOW_MS = 1_700_000_000_123
