@@ -42,7 +42,8 @@ class KafkaSettings(Section):
     max_event_bytes: Count = 262_144
     """A larger event becomes a dead letter."""
     max_message_bytes: Count = 4_194_304
-    """Largest message the topics take at all; must leave room for oversized events to arrive."""
+    """Largest value the topics take at all, beside 16 kB for key, headers and framing; must leave
+    room for oversized events to arrive."""
 
     @model_validator(mode="after")
     def _check(self) -> KafkaSettings:

@@ -8,6 +8,7 @@ needed.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from kafka import (
@@ -15,7 +16,12 @@ from kafka import (
     KafkaConsumer,
     KafkaProducer,
 )
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    RecordListTooLargeError,
+    TopicAlreadyExistsError,
+)
 
 from streams.log.kafka_client import connection, explained
 from streams.log.kafka_reader import KafkaReader
@@ -25,13 +31,13 @@ from streams.log.ports import (
     LogReader,
     LogWriter,
     Partition,
+    RecordTooLargeError,
     Topic,
 )
+from streams.log.record_size import max_record_bytes, record_bytes
 from streams.settings import KafkaSettings
 
-ENVELOPE_BYTES = 16_384
-"""Room for key, headers and framing beside a value of the largest size, so that whatever a topic
-took as an event it also takes as a dead letter, which has more headers."""
+_TOO_LARGE = (MessageSizeTooLargeError, RecordListTooLargeError)
 
 KEEP_FOREVER = {"retention.ms": "-1"}
 """Replays carry the time the event happened; a broker's default would expire them on arrival."""
@@ -55,8 +61,8 @@ class KafkaLog:
             admin.close()
 
     def _create_topic(self, admin: Any, topic: Topic) -> None:
-        max_bytes = self._settings.max_message_bytes + ENVELOPE_BYTES
-        configs = {**KEEP_FOREVER, "max.message.bytes": str(max_bytes)}
+        max_bytes = str(max_record_bytes(self._settings.max_message_bytes))
+        configs = {**KEEP_FOREVER, "max.message.bytes": max_bytes}
         wanted = {
             "num_partitions": topic.num_partitions,
             "replication_factor": self._settings.replication_factor,
@@ -90,28 +96,36 @@ class KafkaLog:
 
 class _KafkaWriter:
     def __init__(self, settings: KafkaSettings) -> None:
-        with explained(settings):
-            self._producer = KafkaProducer(
-                **connection(settings),
-                max_request_size=settings.max_message_bytes + ENVELOPE_BYTES,
+        self._settings = settings
+        self._max_bytes = max_record_bytes(settings.max_message_bytes)
+        self._confirm_timeout_s = settings.confirm_timeout_s
+        self._refused: list[Exception] = []
+        self._producer = self._connected()
+
+    def _connected(self) -> KafkaProducer:
+        with explained(self._settings):
+            return KafkaProducer(
+                **connection(self._settings),
+                max_request_size=self._max_bytes,
                 batch_size=128 * 1024,
                 linger_ms=2,
-                max_block_ms=int(settings.confirm_timeout_s * 1000),
+                max_block_ms=int(self._confirm_timeout_s * 1000),
             )
-        self._confirm_timeout_s = settings.confirm_timeout_s
-        self._max_bytes = settings.max_message_bytes
-        self._refused: list[Exception] = []
 
     def send(
         self, topic: str, value: bytes | None, key: bytes | None, headers: Headers = ()
     ) -> None:
-        num_bytes = len(value or b"")
+        num_bytes = record_bytes(value, key, headers)
         if num_bytes > self._max_bytes:
-            raise ValueError(
-                f"{num_bytes} bytes are more than kafka.max_message_bytes ({self._max_bytes})"
+            raise RecordTooLargeError(
+                f"a record of {num_bytes} bytes with its key and headers is more than the "
+                f"{self._max_bytes} that kafka.max_message_bytes leaves room for"
             )
+        if key is None and value is None:
+            value = b""  # the client refuses what the format allows
+        with_values = [(name, header or b"") for name, header in headers]
         try:
-            sent = self._producer.send(topic, value=value, key=key, headers=list(headers))
+            sent = self._producer.send(topic, value=value, key=key, headers=with_values)
         except KafkaError as error:
             raise LogError(
                 f"the broker took no record in {self._confirm_timeout_s:g} s: {error}"
@@ -127,7 +141,17 @@ class _KafkaWriter:
             ) from error
         refused, self._refused = self._refused, []
         if refused:
-            raise LogError(f"the broker did not take {len(refused)} records: {refused[0]}")
+            self._begin_anew()
+            is_size = all(isinstance(error, _TOO_LARGE) for error in refused)
+            raise (RecordTooLargeError if is_size else LogError)(
+                f"the broker did not take {len(refused)} records: {refused[0]}"
+            )
+
+    def _begin_anew(self) -> None:
+        """Replace the producer: after a record that the broker refused it never sends again."""
+        with suppress(LogError):  # the broker is away, and the old one as good as another
+            refused, self._producer = self._producer, self._connected()
+            refused.close(timeout=0)
 
     def close(self) -> None:
         try:

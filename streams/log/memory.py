@@ -17,16 +17,20 @@ from streams.log.ports import (
     Partition,
     Record,
     RecordBatch,
+    RecordTooLargeError,
     Topic,
 )
+from streams.log.record_size import max_record_bytes, record_bytes
 
 
 class MemoryLog:
     """Partitions as lists, shared by all readers and writers made from it; safe among threads."""
 
     def __init__(self, max_message_bytes: int = 4_194_304) -> None:
-        """`max_message_bytes` is the largest value a writer takes."""
+        """`max_message_bytes` is the largest value a writer takes, beside key and headers."""
         self.max_message_bytes = max_message_bytes
+        self.max_topic_bytes: dict[str, int] = {}
+        """What a record may measure in topics that take less; only `flush` tells."""
         self.committed: dict[str, dict[Partition, int]] = {}
         self._records: dict[Partition, list[Record]] = {}
         self._arrived = threading.Condition()
@@ -121,17 +125,25 @@ class _MemoryWriter:
     def __init__(self, log: MemoryLog) -> None:
         self._log = log
         self._turn = itertools.count()
+        self._num_refused = 0
 
     def send(
         self, topic: str, value: bytes | None, key: bytes | None, headers: Headers = ()
     ) -> None:
-        if value is not None and len(value) > self._log.max_message_bytes:
-            raise ValueError(f"{len(value)} bytes are more than the log takes in one message")
+        num_bytes = record_bytes(value, key, headers)
+        if num_bytes > max_record_bytes(self._log.max_message_bytes):
+            raise RecordTooLargeError(f"a record of {num_bytes} bytes is more than the log takes")
         partitions = self._log.partitions(topic)
         if not partitions:
             raise LogError(f"topic {topic} does not exist")
+        if key is None and value is None:
+            value = b""
+        if num_bytes > self._log.max_topic_bytes.get(topic, num_bytes):
+            self._num_refused += 1
+            return
         number = self._number(key, len(partitions))
-        self._log.append(partitions[number], value, key, headers)
+        with_values = [(name, header or b"") for name, header in headers]
+        self._log.append(partitions[number], value, key, with_values)
 
     def _number(self, key: bytes | None, num_partitions: int) -> int:
         if key is None:
@@ -140,6 +152,9 @@ class _MemoryWriter:
 
     def flush(self) -> None:
         """Nothing is ever queued."""
+        num_refused, self._num_refused = self._num_refused, 0
+        if num_refused:
+            raise RecordTooLargeError(f"the topic did not take {num_refused} records")
 
     def close(self) -> None:
         """Nothing is held."""

@@ -21,6 +21,7 @@ __all__ = [
     "Partition",
     "Record",
     "RecordBatch",
+    "RecordTooLargeError",
     "Topic",
 ]
 
@@ -34,6 +35,10 @@ class Topic(NamedTuple):
 
 class LogError(UnavailableError):
     """The log cannot be used; the message says what was tried and what to check."""
+
+
+class RecordTooLargeError(LogError, ValueError):
+    """A record measures more than the log, or its topic, takes."""
 
 
 class LogReader(Protocol):
@@ -69,10 +74,18 @@ class LogWriter(Protocol):
     def send(
         self, topic: str, value: bytes | None, key: bytes | None, headers: Headers = ()
     ) -> None:
-        """Queue one record. Raises ValueError at once when it is larger than the log takes."""
+        """Queue one record.
+
+        Measured are key, value and headers together (`streams.log.record_size`): raises
+        RecordTooLargeError at once where that is more than the log takes. A header without a value
+        is written with an empty one, and so is a record that has neither key nor value.
+        """
 
     def flush(self) -> None:
-        """Wait until every queued record is acknowledged. Raises LogError when one is not."""
+        """Wait until every queued record is acknowledged. Raises LogError when one is not.
+
+        It is a RecordTooLargeError where a topic takes less than the log does, and that is all.
+        """
 
     def close(self) -> None:
         """Flush and let the connection go."""

@@ -13,14 +13,42 @@ import pytest
 
 from ray_apps.settings import load_settings
 from streams.log.broker import start_broker
+from streams.log.codec import Reject
+from streams.log.dead_letters import DeadLetters, read_dead_letter
 from streams.log.kafka import KafkaLog
 from streams.log.memory import MemoryLog
 from streams.log.partitioner import partition_of
-from streams.log.ports import Log, LogError, LogReader, Partition, Record, RecordBatch, Topic
+from streams.log.ports import (
+    Headers,
+    Log,
+    LogError,
+    LogReader,
+    Partition,
+    Record,
+    RecordBatch,
+    RecordTooLargeError,
+    Topic,
+)
+from streams.log.record_size import headers_bytes, max_record_bytes, record_bytes
 from streams.settings import KafkaSettings
 from tests.waiting import wait_until
 
 MAX_MESSAGE_BYTES = 1_000_000
+MAX_RECORD_BYTES = max_record_bytes(MAX_MESSAGE_BYTES)
+
+Content = tuple[bytes | None, bytes | None, Headers]
+
+
+def largest(where: str) -> Content:
+    """Value, key and headers that measure just what a log takes, most of it in `where`."""
+    if where == "many headers":
+        one = ("n", b"123456789")
+        room = MAX_RECORD_BYTES - record_bytes(None, b"ann", [])
+        return None, b"ann", [one] * (room // headers_bytes([one]))
+    big = b"x" * (MAX_RECORD_BYTES - record_bytes(b"v", b"ann", [("h", b"")]))
+    value = b"v" + (big if where == "value" else b"")
+    key = b"ann" + (big if where == "key" else b"")
+    return value, key, [("h", big if where == "header" else b"")]
 
 
 @pytest.fixture(scope="module", params=["memory", "embedded", "launched"])
@@ -193,16 +221,71 @@ def test_a_position_past_the_end_goes_on_from_the_end_with_a_warning(log: Log, t
         assert [record.value for record in read_all(reader, 1)] == [b"next"]
 
 
-def test_a_message_too_large_is_refused_at_once(log: Log, topic: str) -> None:
-    """The sender learns of it, the log stays usable, and a large message below the limit passes."""
+@pytest.mark.parametrize("where", ["value", "key", "header", "many headers"])
+def test_key_value_and_headers_are_measured_together(log: Log, topic: str, where: str) -> None:
+    """The largest record comes back whole; one byte more is refused at once and spoils nothing."""
+    value, key, headers = largest(where)
+    assert MAX_RECORD_BYTES - 100 < record_bytes(value, key, headers) <= MAX_RECORD_BYTES
     with closing(log.writer()) as writer:
-        with pytest.raises(ValueError, match="bytes are more than"):
-            writer.send(topic, b"x" * (MAX_MESSAGE_BYTES + 1), None)
-        writer.send(topic, b"x" * (MAX_MESSAGE_BYTES - 10_000), None)
+        with pytest.raises(RecordTooLargeError, match="bytes"):
+            writer.send(topic, (value or b"") + b"x" * 100, key, headers)
+        writer.send(topic, value, key, headers)
     with reading(log, topic) as reader:
         (record,) = read_all(reader, 1)
-    assert record.value is not None
-    assert len(record.value) == MAX_MESSAGE_BYTES - 10_000
+    assert (record.value or None, record.key, tuple(record.headers)) == (value, key, tuple(headers))
+
+
+def test_a_topic_that_takes_less_refuses_by_name_of_the_error(
+    log: Log, broker_settings: KafkaSettings | None
+) -> None:
+    """`flush` tells size from other trouble, and the writer stays usable."""
+    if broker_settings and not broker_settings.launcher:
+        pytest.skip("the embedded broker takes what it gets")
+    topic, limit = f"test-{uuid.uuid4().hex}", 20_000
+    create_narrow_topic(log, broker_settings, topic, limit)
+    with closing(log.writer()) as writer:
+        writer.send(topic, b"x" * (max_record_bytes(limit) + 1), b"ann")
+        with pytest.raises(RecordTooLargeError):
+            writer.flush()
+        writer.send(topic, b"small", b"ann")
+    with reading(log, topic) as reader:
+        assert [record.value for record in read_all(reader, 1)] == [b"small"]
+
+
+@pytest.mark.parametrize("where", ["value", "key", "header", "many headers"])
+def test_the_largest_record_has_a_dead_letter(log: Log, topic: str, where: str) -> None:
+    """What a log takes as an event, it takes as a dead letter, cut if need be."""
+    value, key, headers = largest(where)
+    source = Partition(topic, 2)
+    record = Record(7, 0, key, value, headers)
+    with closing(DeadLetters(log.writer(), topic)) as dead_letters:
+        dead_letters.put(RecordBatch.from_records(source, [record], 8), [Reject(0, "bad")])
+    with reading(log, topic) as reader:
+        letter = read_dead_letter(read_all(reader, 1)[0])
+    assert (letter.reason, letter.source, letter.offset) == ("bad", source, 7)
+    assert letter.truncated.startswith(where.split()[-1].removesuffix("s"))
+
+
+def create_narrow_topic(log: Log, settings: KafkaSettings | None, topic: str, limit: int) -> None:
+    """A topic made under settings with a smaller limit than the log's."""
+    if isinstance(log, MemoryLog):
+        log.create_topics([Topic(topic, 1)])
+        log.max_topic_bytes[topic] = max_record_bytes(limit)
+        return
+    assert settings is not None
+    narrow = settings.model_copy(update={"max_message_bytes": limit})
+    KafkaLog(narrow).create_topics([Topic(topic, 1)])
+
+
+@pytest.mark.parametrize("key", [b"ann", None])
+def test_what_has_no_value_can_be_written(log: Log, topic: str, key: bytes | None) -> None:
+    """A header without a value comes back empty; a record without key and value is a record."""
+    with closing(log.writer()) as writer:
+        writer.send(topic, None, key, [("trace", None), ("trace", b"2")])  # type: ignore[list-item]
+    with reading(log, topic) as reader:
+        (record,) = read_all(reader, 1)
+    assert (record.key or None, record.value or b"") == (key, b"")
+    assert tuple(record.headers) == (("trace", b""), ("trace", b"2"))
 
 
 def test_creating_a_topic_again_is_harmless_unless_it_differs(log: Log, topic: str) -> None:

@@ -14,8 +14,9 @@ import yaml
 from ray_apps.serving.deploy_config import serve_config
 from ray_apps.settings import Settings
 from reaseq import __version__
-from streams.log.kafka import ENVELOPE_BYTES, KEEP_FOREVER
+from streams.log.kafka import KEEP_FOREVER
 from streams.log.memory import MemoryLog
+from streams.log.record_size import max_record_bytes
 from streams.log.topics import create_topics
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
@@ -188,7 +189,7 @@ def test_the_topics_are_those_of_the_settings(manifests, cluster: Settings) -> N
     """Names, partitions, copies and limits are what the program would have created."""
     log = MemoryLog()
     create_topics(log, cluster.topics, cluster.kafka.num_partitions)
-    most = cluster.kafka.max_message_bytes + ENVELOPE_BYTES
+    most = max_record_bytes(cluster.kafka.max_message_bytes)
     config = {**KEEP_FOREVER, "max.message.bytes": str(most)}
     topics = (getattr(cluster.topics, name) for name in type(cluster.topics).model_fields)
     wanted = {
