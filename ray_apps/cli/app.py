@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +14,9 @@ from ray_apps.cli.file_flags import FileFlags, takes_file_flags
 from ray_apps.registry.kinds import MODEL_KINDS
 from ray_apps.runtime.console_output import quiet_third_parties
 from ray_apps.runtime.threads import one_thread
+
+if TYPE_CHECKING:
+    from streams.log.dead_letter_topic import Wanted
 
 app = typer.Typer(
     name="reaseq",
@@ -32,6 +36,20 @@ models = typer.Typer(
 app.add_typer(models, name="models")
 deploy = typer.Typer(no_args_is_help=True, help="What a cluster needs to know.")
 app.add_typer(deploy, name="deploy")
+dead_letters = typer.Typer(
+    no_args_is_help=True,
+    help="Records that could not be used: list them, look at one, send them back.",
+)
+app.add_typer(dead_letters, name="dead-letters")
+
+
+def _wanted(reason: str | None, topic: str | None, since: str | None) -> Wanted:
+    """Which dead letters the options ask for. Raises InputError for a moment that is none."""
+    from ray_apps.cli.moments import moment_ms
+    from streams.log.dead_letter_topic import Wanted
+
+    since_ms = moment_ms(since, time.time_ns() // 1_000_000) if since else None
+    return Wanted(reason, topic, since_ms)
 
 
 def _known_kind(name: str) -> str:
@@ -47,6 +65,15 @@ KindOption = Annotated[
 ConfigOption = Annotated[
     Path | None,
     typer.Option("--config", "-c", help="TOML file with settings; see `reaseq settings`."),
+]
+
+ReasonOption = Annotated[
+    str | None, typer.Option(help="Only those with this in their reason, in any case.")
+]
+TopicOption = Annotated[str | None, typer.Option(help="Only those that came from this topic.")]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(help="Only those set aside since: an age (90m, 2h, 7d) or a time (UTC)."),
 ]
 
 
@@ -107,6 +134,81 @@ def status(
         from ray_apps.cli.system_commands import status_command
 
         status_command(settings, console, as_json)
+
+
+@dead_letters.command("list")
+def list_dead_letters(
+    reason: ReasonOption = None,
+    topic: TopicOption = None,
+    since: SinceOption = None,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="How many letters to show.")] = 20,
+    config: ConfigOption = None,
+) -> None:
+    """The newest dead letters with id, age, source and reason, and the counts by reason.
+
+    The source is TOPIC PARTITION@OFFSET of the record as it came.
+    The id is the letter's own place, for `show` and `requeue`.
+
+    Example: reaseq dead-letters list --since 2h --reason event_time
+    """
+    with settings_for(config) as settings:
+        from ray_apps.cli.dead_letter_commands import commands_for
+
+        wanted = _wanted(reason, topic, since)
+        commands_for(settings, console).list(wanted, limit)
+
+
+@dead_letters.command("show")
+def show_dead_letter(
+    letter_id: Annotated[
+        str, typer.Argument(metavar="PARTITION@OFFSET", help="The id that `list` shows.")
+    ],
+    config: ConfigOption = None,
+) -> None:
+    """All that a dead letter holds: reason, source, key, headers and value.
+
+    Control characters are printed as escapes,
+    and what is not UTF-8 as Python writes bytes.
+
+    Example: reaseq dead-letters show 0@17
+    """
+    with settings_for(config) as settings:
+        from ray_apps.cli.dead_letter_commands import commands_for
+
+        commands_for(settings, console).show(letter_id)
+
+
+@dead_letters.command("requeue")
+def requeue_dead_letters(
+    ids: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PARTITION@OFFSET", help="Ids that `list` shows."),
+    ] = None,
+    reason: ReasonOption = None,
+    topic: TopicOption = None,
+    since: SinceOption = None,
+    take_all: Annotated[bool, typer.Option("--all", help="Every dead letter there is.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Send dead letters back to the topics they came from, once their cause is gone.
+
+    Give ids, or a filter, or --all.
+    Key, value and headers are the original ones; the header
+    `reaseq.requeues` counts how often a record was sent back.
+    An event from another partition than its user's gets the right one.
+    Truncated letters are refused.
+
+    Letters stay in the topic: `--since` leaves out those sent before.
+    Sending one twice does no harm.
+
+    Example: reaseq dead-letters requeue --reason "belongs to" --since 1d
+    """
+    with settings_for(config) as settings:
+        from ray_apps.cli.dead_letter_commands import commands_for
+
+        wanted = _wanted(reason, topic, since)
+        commands_for(settings, console).requeue(ids or [], wanted, take_all, yes)
 
 
 @app.command()

@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ray_apps.cli.broker_in_use import kafka_in_use
 from ray_apps.cli.data_sources import open_source, show_preview, show_report
 from ray_apps.cli.file_flags import FileFlags
 from ray_apps.cli.status import read_status
@@ -123,7 +124,7 @@ def replay_command(
     end: datetime | None,
 ) -> None:
     """Send a log through Kafka: what was taken for what, the records, then what was left out."""
-    kafka = _kafka_of(settings)  # before anything is read: that may take minutes
+    kafka = kafka_in_use(settings)  # before anything is read: that may take minutes
     start_ms, end_ms = _as_ms(start), _as_ms(end)
     with open_source(flags) as log:
         if isinstance(log, StoredLog):
@@ -186,19 +187,6 @@ def _running(settings: Settings) -> tuple[Home, Running]:
     if found is None:
         raise NotReadyError(f"nothing runs in {settings.home}: start it with `reaseq up`")
     return found
-
-
-def _kafka_of(settings: Settings) -> KafkaSettings:
-    """The broker of the running system, or the one in the settings."""
-    found = find_running(settings.home)
-    if found:
-        update = {"bootstrap_servers": found[1].bootstrap_servers}
-        return settings.kafka.model_copy(update=update)
-    if not settings.kafka.bootstrap_servers:
-        raise NotReadyError(
-            "no broker: start the system with `reaseq up`, or set kafka.bootstrap_servers"
-        )
-    return settings.kafka
 
 
 def _broker(settings: Settings) -> str:

@@ -9,8 +9,7 @@ from ray_apps.demo.stages import DemoRun
 from ray_apps.system import System
 from reaseq.feature_views import ITEMS, KNOWLEDGE, SEQUENCES
 from streams.feature_store.features import Features
-from streams.log.dead_letters import read_dead_letter
-from streams.log.ports import LogError, Partition
+from streams.log.dead_letter_topic import DeadLetterTopic
 
 NUM_SHOWN_USERS = 3
 NUM_SHOWN_ITEMS = 6
@@ -18,24 +17,9 @@ NUM_SHOWN_ITEMS = 6
 
 def dead_letter_reasons(system: System) -> list[str]:
     """Why each record was set aside."""
-    partitions = system.log.partitions(system.settings.topics.dead_letters)
-    reader = system.log.reader("reaseq-demo")
-    try:
-        reader.assign(dict.fromkeys(partitions, 0))
-        wanted = sum(reader.end_offsets(partitions).values())
-        letters: dict[tuple[Partition, int], str] = {}
-        num_read = 0
-        while num_read < wanted:
-            batches = reader.poll(5.0, 100)
-            if not batches:
-                raise LogError(f"{wanted} dead letters announced, {num_read} came")
-            for record in (b.record(position) for b in batches for position in range(len(b))):
-                letter = read_dead_letter(record)
-                letters[letter.source, letter.offset] = letter.reason
-                num_read += 1
-        return list(letters.values())
-    finally:
-        reader.close()
+    topic = DeadLetterTopic(system.log, system.settings.topics.dead_letters)
+    letters = (stored.letter for stored in topic.read())
+    return list({(one.source, one.offset): one.reason for one in letters}.values())
 
 
 def shown_users(run: DemoRun, system: System, features: Features) -> list[ShownUser]:

@@ -24,6 +24,7 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 COMMANDS = ("demo", "up", "down", "status", "replay", "stream", "retrain", "generate", "serve")
+DEAD_LETTERS = ("dead-letters list", "dead-letters show", "dead-letters requeue")
 
 
 def run(*arguments: str, home: Path | None = None, **env: str) -> Result:
@@ -38,7 +39,9 @@ def said(result: Result) -> str:
     return " ".join(result.output.split())
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "models list", "models promote", "models ui"])
+@pytest.mark.parametrize(
+    "command", [*COMMANDS, "models list", "models promote", "models ui", *DEAD_LETTERS]
+)
 def test_every_command_has_help_with_an_example_or_a_reason(command: str) -> None:
     """A sentence and every flag explained."""
     result = run(*command.split(), "--help")
@@ -89,6 +92,10 @@ def test_a_missing_file_of_settings_is_named(tmp_path: Path) -> None:
         ("status", "reaseq up"),
         ("recommend ann", "reaseq up"),
         ("replay", "reaseq up"),
+        ("dead-letters list", "reaseq up"),
+        ("dead-letters show 0@17", "reaseq up"),
+        ("dead-letters requeue --all", "reaseq up"),
+        ("dead-letters list --since yesterday", "2h"),
         ("generate", "reaseq retrain"),
         ("models promote v0007", "v0007"),
         ("models rollback", "before"),
