@@ -36,9 +36,10 @@ EventTimeMs = Annotated[int, msgspec.Meta(ge=0, lt=MAX_EVENT_TIME_MS)]
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing a user did with an item.
 
-    `event_id` is the identity: the same id sent twice is the same event. `event_time_ms` is when it
-    happened (milliseconds since 1970, UTC), not when it was sent. `value` is what it was worth in
-    the shop's currency. `context` is carried by the log and not interpreted.
+    `(user_id, event_id)` is the identity: the same id of one user sent twice is the same event, of
+    two users it is two. `event_time_ms` is when it happened (milliseconds since 1970, UTC), not
+    when it was sent. `value` is what it was worth in the shop's currency. `context` is carried by
+    the log and not interpreted.
     """
 
     event_id: Identifier

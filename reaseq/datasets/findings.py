@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import duckdb
 
 from reaseq.datasets.report import LeftOut
@@ -63,19 +65,42 @@ def unreadable_values(con: duckdb.DuckDBPyConnection) -> tuple[LeftOut, ...]:
 
 
 def shared_ids(con: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
-    """Say it where rows of different content have one event id."""
+    """Say it where rows of one user have one event id and different content."""
     row = con.execute(
-        """SELECT sum(n), any_value(event_id) FROM (SELECT event_id, count(*) AS n FROM log_events
-        GROUP BY event_id HAVING count(*) > 1 AND count(DISTINCT
-            (user_id, item_id, event_type, event_time_ms, coalesce(value, 0))) > 1)"""
+        """SELECT sum(n), arg_min(struct_pack(user_id, event_id), place) FROM (
+            SELECT user_id, event_id, count(*) AS n, min(place) AS place,
+            min(content) <> max(content) AS differ FROM (
+                SELECT user_id, event_id, place,
+                hash(item_id, event_type, event_time_ms, value) AS content FROM log_events)
+            GROUP BY user_id, event_id)
+        WHERE differ"""
     ).fetchone()
     if row is None or row[0] is None:
         return ()
+    num, first = row
     return (
-        f"event_id: {int(row[0]):,} of {count_of(con, 'log_events'):,} events share an id with "
-        f"another one, for example {row[1]!r}: is it an order number? Such events replace each "
-        "other; map another column, or --map event_id=concat_ws('|', order, item)",
+        f"event_id: {int(num):,} of {count_of(con, 'log_events'):,} rows share an id with other "
+        f"content: is it an order number? For example {_sharing(con, **first)}. Of such rows one "
+        "is kept: map another column, or --map 'event_id=to_json([ORDER, ITEM])' with the columns "
+        "that name a row together",
     )
+
+
+def _sharing(con: duckdb.DuckDBPyConnection, user_id: str, event_id: str) -> str:
+    """The first two contents of an event id of a user."""
+    rows = con.execute(
+        """SELECT item_id, event_type, event_time_ms, value FROM log_events
+        WHERE user_id = ? AND event_id = ? GROUP BY ALL ORDER BY min(place) LIMIT 2""",
+        [user_id, event_id],
+    ).fetchall()
+    both = " and ".join(_content(*row) for row in rows)
+    return f"{event_id[:MAX_EXAMPLE]!r} of user {user_id[:MAX_EXAMPLE]!r}: {both}"
+
+
+def _content(item_id: str, event_type: str, event_time_ms: int, value: float | None) -> str:
+    worth = "" if value is None else f" for {value:g}"
+    time = f"{datetime.fromtimestamp(event_time_ms / 1000, UTC):%F %T}"
+    return f"{event_type} of {item_id[:MAX_EXAMPLE]!r}{worth} at {time}"
 
 
 def unlikely_users(con: duckdb.DuckDBPyConnection) -> tuple[str, ...]:

@@ -12,14 +12,47 @@ OpenText = Callable[..., StoredLog]
 HEADER = "user_id,item_id,event_time\n"
 
 
-def test_ids_shared_by_different_events_are_reported(open_text: OpenText) -> None:
-    """An order number is not the id of its lines; the same row twice is the same event."""
-    text = "order_id,user_id,item_id,event_time\n"
-    lines = "o1,ann,mug,2020-01-01\no1,ann,jar,2020-01-01\no2,bob,cup,2020-01-02\n"
-    (note,) = open_text(text + lines, "event_id=order_id").report().notes
-    assert note.startswith("event_id: 2 of 3 events share an id with another one, for example 'o1'")
-    twice = "o3,ann,mug,2020-01-01\n" * 2
-    assert open_text(text + twice, "event_id=order_id").report().notes == ()
+ORDERS = "order_id,user_id,item_id,event_time,value\n"
+
+
+@pytest.mark.parametrize(
+    ("rows", "num", "example"),
+    [
+        (
+            "o1,ann,mug,2020-01-01,1\no1,ann,jar,2020-01-01,\no2,bob,cup,2020-01-02,2\n",
+            "2 of 3",
+            "'o1' of user 'ann': purchase of 'mug' for 1 at 2020-01-01 00:00:00 and purchase of "
+            "'jar' at 2020-01-01 00:00:00",
+        ),
+        (
+            "o2,bob,cup,2020-01-02,0\no1,ann,mug,2020-01-01,1\no2,bob,cup,2020-01-02,\n"
+            "o1,ann,mug,2020-01-03,1\no1,ann,mug,2020-01-03,1\n",
+            "5 of 5",
+            "'o2' of user 'bob': purchase of 'cup' for 0 at 2020-01-02 00:00:00 and purchase of "
+            "'cup' at 2020-01-02 00:00:00",
+        ),
+    ],
+)
+def test_ids_shared_by_different_content_are_reported(
+    open_text: OpenText, rows: str, num: str, example: str
+) -> None:
+    """An order number is not the id of its lines: how many rows, the first of them, what to do."""
+    (note,) = open_text(ORDERS + rows, "event_id=order_id").report().notes
+    assert note.startswith(
+        f"event_id: {num} rows share an id with other content: is it an order number? "
+        f"For example {example}."
+    )
+    told = "event_id=to_json([order_id, item_id, event_time, value])"
+    assert told.partition(",")[0].replace("order_id", "ORDER") in note
+    log = open_text(ORDERS + rows, told)
+    assert log.report().notes == ()
+    assert len({*log.read().events["event_id"].to_pylist()}) == len({*rows.splitlines()})
+
+
+def test_ids_that_name_one_event_each_are_not_reported(open_text: OpenText) -> None:
+    """An id is the user's own: a source may count per user, and send a row twice."""
+    rows = "1,ann,mug,2020-01-01,1\n1,bob,jar,2020-01-02,2\n2,ann,cup,2020-01-03,\n"
+    assert open_text(ORDERS + rows + rows, "event_id=order_id").report().notes == ()
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import EVENT_SCHEMA, ORDER_SCHEMA, SEQUENCE_SCHEMA
 from reaseq.sequences.oracle import mismatched_users, newest_distinct_events
+from reaseq.sequences.orders import orders_of
 from streams.log.codec import event_codec
 from streams.log.dead_letters import DeadLetters, read_dead_letter
 from streams.log.memory import MemoryLog
@@ -270,3 +271,31 @@ def test_a_lost_checkpoint_is_made_good_by_the_online_store(stage: Stage) -> Non
     stage.send(second)
     drain(stage.shard())
     assert stage.mismatches(pa.concat_tables([first, second])) == []
+
+
+def test_an_event_is_known_by_its_user_and_its_id_everywhere(stage: Stage) -> None:
+    """A source that counts per user: sequences, archive and labels keep the same events."""
+    rows = [
+        ("1", "ann", "mug", 10),
+        ("1", "bob", "jar", 11),
+        ("2", "bob", "pot", 12),
+        ("2", "ann", "cup", 13),
+        ("2", "ann", "cup", 13),
+    ]
+    names = ("event_id", "user_id", "item_id", "event_time_ms")
+    events = pa.Table.from_pylist(
+        [
+            {**dict(zip(names, row, strict=True)), "event_type": "purchase", "value": None}
+            for row in rows
+        ],
+        schema=EVENT_SCHEMA,
+    )
+    stage.send(events)
+    shard = stage.shard()
+    drain(shard)
+    shard.checkpoint()
+    kept = {user: row["item_ids"] for user, row in stage.store.online[SEQUENCES.name].items()}
+    assert kept == {"ann": ["mug", "cup"], "bob": ["jar", "pot"]}
+    archived = stage.archive.read()
+    assert archived["item_id"].to_pylist() == ["mug", "jar", "pot", "cup"]
+    assert orders_of(archived)["user_id"].to_pylist() == ["ann", "bob", "bob", "ann"]
