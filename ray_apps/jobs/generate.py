@@ -24,8 +24,9 @@ from ray_apps.settings import Settings
 from reaseq.feature_views import GENERATED, SEQUENCES
 from reaseq.generator.behaviours import generated_rows
 from reaseq.generator.folder import KIND
-from reaseq.generator.generator import DiffusionGenerator
+from reaseq.generator.generator import BehaviourGenerator
 from streams.feature_store.features import Features
+from streams.feature_store.ports import FeatureTables
 from streams.offline.tables import Commit
 from streams.shards.checkpoints import Checkpoints
 from streams.shards.positions import Position, Positions
@@ -81,31 +82,42 @@ def generate_as_of(
     return _run(settings, version, sequences, "as-of", on_rows)
 
 
-class _Generate:
-    """The actor of both jobs: holds the generator, takes one slice of the input a call."""
+def new_run(scope: Scope, version: str) -> str:
+    """The name of a run, unlike any before it: the same version may generate again.
 
-    def __init__(self, settings: Settings, version: str, scope: Scope, run: str) -> None:
-        home = Home(settings.home)
-        self._features = Features.open(home.features)
-        self._generator: DiffusionGenerator = load_version(
-            settings, KIND, version, settings.pools.generator.device
-        )
-        self._positions = Positions(
-            Checkpoints(home.checkpoints), settings.topics.events, settings.kafka.num_partitions
-        )
+    What an earlier run has made stays true for the orders that came after it.
+    """
+    return f"{scope}-{version}-{uuid.uuid4().hex}"
+
+
+class SliceGenerator:
+    """Generates for one numbered slice of the users at a time and writes it; both jobs."""
+
+    def __init__(
+        self,
+        features: FeatureTables,
+        generator: BehaviourGenerator,
+        positions: Positions,
+        scope: Scope,
+        run: str,
+    ) -> None:
+        """`run` is the same for all slices of a job, and for no other job (`new_run`)."""
+        self._features = features
+        self._generator = generator
+        self._positions = positions
         self._scope = scope
         self._run = run
 
-    def __call__(self, rows: pa.Table) -> pa.Table:
-        number = rows[_SLICE][0].as_py()
-        generated = self._generate(rows.drop_columns(_SLICE))
-        # Slices come in any order, and a slice that Ray repeats must not be added twice.
+    def take(self, rows: pa.Table, number: int) -> pa.Table:
+        """The rows (GENERATED_SCHEMA) of a slice, written.
+
+        Slices come in any order, and one that is repeated is not added twice.
+        """
+        generated = self._generate(rows)
         self._features.append(GENERATED, generated, Commit(f"{self._run}-{number}"))
         if self._scope == "all":
             self._features.write(GENERATED, generated)
-        num_behaviours = pc.sum(pc.list_value_length(generated["item_ids"])).as_py() or 0
-        counts = {"users": generated.num_rows, "behaviours": num_behaviours, "done": rows.num_rows}
-        return pa.table({name: [count] for name, count in counts.items()})
+        return generated
 
     def _generate(self, rows: pa.Table) -> pa.Table:
         users = rows["user_id"].to_pylist()
@@ -124,6 +136,28 @@ class _Generate:
         )
 
 
+class _Generate:
+    """The actor of both jobs: holds the generator, takes one slice of the input a call."""
+
+    def __init__(self, settings: Settings, version: str, scope: Scope, run: str) -> None:
+        home = Home(settings.home)
+        self._slices = SliceGenerator(
+            Features.open(home.features),
+            load_version(settings, KIND, version, settings.pools.generator.device),
+            Positions(
+                Checkpoints(home.checkpoints), settings.topics.events, settings.kafka.num_partitions
+            ),
+            scope,
+            run,
+        )
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        generated = self._slices.take(rows.drop_columns(_SLICE), rows[_SLICE][0].as_py())
+        num_behaviours = pc.sum(pc.list_value_length(generated["item_ids"])).as_py() or 0
+        counts = {"users": generated.num_rows, "behaviours": num_behaviours, "done": rows.num_rows}
+        return pa.table({name: [count] for name, count in counts.items()})
+
+
 def _run(
     settings: Settings, version: str, rows: pa.Table, scope: Scope, on_rows: OnRows
 ) -> GenerationSummary:
@@ -139,7 +173,7 @@ def _run(
     pool = settings.pools.generator
     dataset = ray.data.from_arrow(numbered).map_batches(
         _Generate,
-        fn_constructor_args=(settings, version, scope, f"{scope}-{version}-{uuid.uuid4().hex}"),
+        fn_constructor_args=(settings, version, scope, new_run(scope, version)),
         batch_size=None,  # a slice a call
         batch_format="pyarrow",
         num_cpus=pool.num_cpus,

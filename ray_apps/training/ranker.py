@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 
 import pyarrow as pa
@@ -82,7 +83,8 @@ class RankerTraining:
         )
         features = Features.open(Home(self._settings.home).features)
         features.write(POPULARITY, rows)
-        features.append(POPULARITY, rows, Commit(f"training-{version}"))
+        # A registry begun anew numbers its versions from the first again.
+        features.append(POPULARITY, rows, Commit(f"training-{version}-{uuid.uuid4().hex}"))
 
 
 def prepare(settings: Settings, request: TrainingRequest) -> RankerTraining:
