@@ -28,15 +28,16 @@ class TrendHistory(NamedTuple):
     They take room by the number of such days, not by the time between the first and the last.
     """
 
-    days_D: Int64s
-    """Ascending."""
+    days: Int64s
+    """[D], ascending."""
     features: Float32s
     """[D, K, num_items + 1]."""
 
     def at(self, days_B: Int64s) -> Float32s:
         """[B, K, num_items + 1]; another day gets the next one of these, or else the last."""
-        row = np.searchsorted(self.days_D, days_B)
-        return self.features[np.minimum(row, len(self.features) - 1)]
+        row = np.searchsorted(self.days, days_B)
+        features: Float32s = self.features[np.minimum(row, len(self.features) - 1)]
+        return features
 
 
 class ItemTrends:
@@ -76,12 +77,12 @@ class ItemTrends:
         if not len(codes):
             return TrendHistory(np.zeros(1, np.int64), self.features(0)[None])
         days = self._days_of(times_ms)
-        days_D = np.unique(days)
+        distinct_days = np.unique(days)
         features = []
-        for day in days_D:
+        for day in distinct_days:
             features.append(self.features(int(day)))
             self._count(int(day), codes[days == day])
-        return TrendHistory(days_D, np.stack(features))
+        return TrendHistory(distinct_days, np.stack(features))
 
     def save(self, folder: Path) -> None:
         """Write `trends.npz` into an existing folder."""

@@ -20,18 +20,16 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError
 from streams.log.kafka_client import connection, explained
 from streams.log.kafka_reader import KafkaReader
 from streams.log.ports import (
+    ENVELOPE_BYTES,
     Headers,
     LogError,
     LogReader,
     LogWriter,
     Partition,
     Topic,
+    check_size,
 )
 from streams.settings import KafkaSettings
-
-ENVELOPE_BYTES = 16_384
-"""Room for key, headers and framing beside a value of the largest size, so that whatever a topic
-took as an event it also takes as a dead letter, which has more headers."""
 
 KEEP_FOREVER = {"retention.ms": "-1"}
 """Replays carry the time the event happened; a broker's default would expire them on arrival."""
@@ -105,11 +103,7 @@ class _KafkaWriter:
     def send(
         self, topic: str, value: bytes | None, key: bytes | None, headers: Headers = ()
     ) -> None:
-        num_bytes = len(value or b"")
-        if num_bytes > self._max_bytes:
-            raise ValueError(
-                f"{num_bytes} bytes are more than kafka.max_message_bytes ({self._max_bytes})"
-            )
+        check_size(value, key, headers, self._max_bytes)
         try:
             sent = self._producer.send(topic, value=value, key=key, headers=list(headers))
         except KafkaError as error:

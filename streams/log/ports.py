@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from reaseq.errors import UnavailableError
-from streams.log.record_batch import Headers, Partition, Record, RecordBatch
+from streams.log.record_batch import Headers, Partition, Record, RecordBatch, num_bytes
 
 __all__ = [
     "Headers",
@@ -36,6 +36,27 @@ class LogError(UnavailableError):
     """The log cannot be used; the message says what was tried and what to check."""
 
 
+ENVELOPE_BYTES = 16_384
+"""Room for key, headers and framing beside a value of the largest size, so that whatever a topic
+took as an event it also takes as a dead letter, which has more headers."""
+
+FRAMING_BYTES = 1024
+"""Of that the part that is the log's own."""
+
+
+def check_size(
+    value: bytes | None, key: bytes | None, headers: Headers, max_message_bytes: int
+) -> None:
+    """Raise ValueError for a record that a topic of ours does not take."""
+    if len(value or b"") > max_message_bytes:
+        raise ValueError(
+            f"{len(value or b'')} bytes are more than kafka.max_message_bytes ({max_message_bytes})"
+        )
+    most = max_message_bytes + ENVELOPE_BYTES - FRAMING_BYTES
+    if (size := num_bytes(value, key, headers)) > most:
+        raise ValueError(f"{size} bytes of key, value and headers are more than the {most} allowed")
+
+
 class LogReader(Protocol):
     """Reads from fixed partitions at positions the caller keeps; no consumer group is joined."""
 
@@ -47,7 +68,14 @@ class LogReader(Protocol):
         """
 
     def poll(self, timeout_s: float, max_records: int) -> list[RecordBatch]:
-        """Return what has arrived, waiting up to `timeout_s` for the first record."""
+        """Return what has arrived, waiting up to `timeout_s` for the first record.
+
+        Where the log no longer holds the position, it goes on with the first record there is: then
+        a batch does not begin where the one before ended.
+        """
+
+    def start_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        """The offset of the first record that each partition still holds, or its end."""
 
     def end_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """The offset after the last record of each partition."""
@@ -69,7 +97,10 @@ class LogWriter(Protocol):
     def send(
         self, topic: str, value: bytes | None, key: bytes | None, headers: Headers = ()
     ) -> None:
-        """Queue one record. Raises ValueError at once when it is larger than the log takes."""
+        """Queue one record. Raises ValueError at once when it is larger than the log takes.
+
+        Measured are the value, and key, value and headers together; see `check_size`.
+        """
 
     def flush(self) -> None:
         """Wait until every queued record is acknowledged. Raises LogError when one is not."""

@@ -38,6 +38,12 @@ class Record(NamedTuple):
     headers: Headers = ()
 
 
+def num_bytes(value: bytes | None, key: bytes | None, headers: Headers) -> int:
+    """How much a record holds, without the framing of the log."""
+    in_headers = sum(len(name.encode()) + len(content or b"") for name, content in headers)
+    return len(value or b"") + len(key or b"") + in_headers
+
+
 def _no_headers(position: int) -> Headers:
     return ()
 

@@ -14,8 +14,9 @@ import yaml
 from ray_apps.serving.deploy_config import serve_config
 from ray_apps.settings import Settings
 from reaseq import __version__
-from streams.log.kafka import ENVELOPE_BYTES, KEEP_FOREVER
+from streams.log.kafka import KEEP_FOREVER
 from streams.log.memory import MemoryLog
+from streams.log.ports import ENVELOPE_BYTES
 from streams.log.topics import create_topics
 
 DEPLOY = Path(__file__).parents[3] / "deploy"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -51,7 +53,7 @@ def bound_of(times_ms: list[int]) -> int:
     """How far one more event may move now, by the documented rule."""
     num_witnesses = min(MAX_WITNESSES, 1 + len(times_ms) // EVENTS_PER_WITNESS)
     newest = sorted(times_ms, reverse=True)[: num_witnesses + 1]
-    return MAX_LEAD_MS + max([a - b for a, b in zip(newest, newest[1:], strict=False)], default=0)
+    return MAX_LEAD_MS + max([a - b for a, b in pairwise(newest)], default=0)
 
 
 @given(logs, any_time)

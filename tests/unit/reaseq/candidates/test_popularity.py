@@ -102,7 +102,7 @@ def test_what_was_bought_long_ago_still_comes_last() -> None:
 
 @pytest.mark.parametrize("wrong_ms", [0, 15_790 * DAY_MS, 47_117 * DAY_MS])
 def test_one_purchase_of_a_wrong_time_does_not_empty_the_list(wrong_ms: int) -> None:
-    """Of two thousand, one far back, two years ahead or in 2099: what is bought next comes first."""
+    """One of 2,000, far back, two years ahead or in 2099: what is bought next comes first."""
     rng = np.random.default_rng(0)
     days = 15_000 + rng.integers(60, size=2000)
     made = [("ab"[day % 2], "purchase", int(day) * DAY_MS) for day in days]

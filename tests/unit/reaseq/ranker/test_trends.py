@@ -41,7 +41,7 @@ def test_a_day_does_not_see_itself() -> None:
 def test_following_a_history_gives_what_was_known_each_day(made: list[tuple[int, int]]) -> None:
     """A day's features are those of a fresh instance that saw only the days before it."""
     history = ItemTrends(3, [2.0, 7.0]).follow(*columns(made))
-    for day in history.days_D.tolist():
+    for day in history.days.tolist():
         past = ItemTrends(3, [2.0, 7.0])
         past.observe(*columns([row for row in made if row[1] < day]))
         expected = past.features(day)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from streams.log.codec import Reject
 from streams.log.dead_letters import (
     MAX_REASON_CHARACTERS,
+    ORIGINAL_BYTES,
     DeadLetter,
     DeadLetters,
     read_dead_letter,
@@ -59,6 +62,40 @@ def test_a_long_reason_is_cut_and_still_readable(log: MemoryLog) -> None:
     """Headers stay small whatever a producer writes into an enum; cut between characters."""
     DeadLetters(log.writer(), "reaseq.dead").put(batch(b"x"), [Reject(0, "ü" * 10_000)])
     assert letters(log)[0].reason == "ü" * MAX_REASON_CHARACTERS
+
+
+def test_the_headers_of_the_producer_are_kept(log: MemoryLog) -> None:
+    """Trace and tenant stand beside our own, and what we say counts where a name is ours."""
+    headers = [("traceparent", b"00-1"), ("tenant", b"\xff"), ("reaseq.reason", b"an older one")]
+    arrived = RecordBatch.from_records(SOURCE, [Record(40, 0, b"ann", b"{", headers)], 41)
+    DeadLetters(log.writer(), "reaseq.dead").put(arrived, [Reject(0, "truncated")])
+    (record,) = log.read(DEAD, 0, 100)
+    assert list(record.headers[:3]) == headers
+    assert read_dead_letter(record).reason == "truncated"
+
+
+@settings(max_examples=60)
+@given(
+    value=st.none() | st.integers(0, 40_000).map(bytes),
+    key=st.none() | st.integers(0, 40_000).map(bytes),
+    sizes=st.lists(st.integers(0, 30_000), max_size=3),
+)
+def test_whatever_is_too_large_leaves_a_dead_letter(
+    value: bytes | None, key: bytes | None, sizes: list[int]
+) -> None:
+    """Of any size of value, key and headers: whole where the log takes it, else cut and said."""
+    log = MemoryLog(max_message_bytes=20_000)
+    log.create_topics([Topic("reaseq.dead", 1)])
+    headers = [("h", bytes(size)) for size in sizes]
+    arrived = RecordBatch.from_records(SOURCE, [Record(40, 0, key, value, headers)], 41)
+    DeadLetters(log.writer(), "reaseq.dead").put(arrived, [Reject(0, "bad")])
+    (record,) = log.read(DEAD, 0, 100)
+    letter = read_dead_letter(record)
+    assert (letter.reason, letter.offset) == ("bad", 40)
+    is_whole = (record.value, record.key) == (value, key) and len(record.headers) == 4 + len(sizes)
+    assert is_whole != (ORIGINAL_BYTES in dict(record.headers))
+    assert (value or b"").startswith(record.value or b"")
+    assert (key or b"").startswith(record.key or b"")
 
 
 def test_nothing_rejected_is_nothing_sent(log: MemoryLog) -> None:
