@@ -75,6 +75,7 @@ def builder(task: dict[str, Any]) -> ShardBuilder:
         HandlerPorts(features, archive, checkpoints, settings),
         dead_letter_topic=topics.dead_letters,
         max_event_bytes=kafka.max_event_bytes,
+        event_times=kafka.event_times,
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 
 from reaseq.settings.section import Section
 from reaseq.types import Count, Seconds
+from streams.log.event_times import YEAR_1980_MS, EventTimes
 
 
 class KafkaSettings(Section):
@@ -41,9 +42,19 @@ class KafkaSettings(Section):
     replication_factor: Count = 1
     max_event_bytes: Count = 262_144
     """A larger event becomes a dead letter."""
+    min_event_time_ms: Annotated[int, Field(ge=0)] = YEAR_1980_MS
+    """An event before it becomes a dead letter: its time is in another unit, or its clock unset."""
+    max_event_lead_s: Seconds = 86_400.0
+    """An event further ahead of its record, or of now, becomes a dead letter. A day: local time
+    sent as UTC. More where a replay is to carry times that are yet to come."""
     max_message_bytes: Count = 4_194_304
     """Largest value the topics take at all, beside 16 kB for key, headers and framing; must leave
     room for oversized events to arrive."""
+
+    @property
+    def event_times(self) -> EventTimes:
+        """The event times that are believed."""
+        return EventTimes(self.min_event_time_ms, int(self.max_event_lead_s * 1000))
 
     @model_validator(mode="after")
     def _check(self) -> KafkaSettings:

@@ -32,11 +32,13 @@ class PartitionStatus(msgspec.Struct):
     checkpoint_age_s: float | None = None
     freshness_p50_ms: float | None = None
     freshness_p99_ms: float | None = None
+    num_lost: int = 0
+    """Records that left the log before they were read."""
 
     @property
     def lag(self) -> int:
         """Records in the log that no checkpoint covers yet."""
-        return self.end_offset - self.next_offset
+        return max(0, self.end_offset - self.next_offset)
 
 
 class Status(msgspec.Struct):
@@ -97,6 +99,7 @@ def partition_statuses(
             status.num_records = progress.counters.num_records
             status.num_accepted = progress.counters.num_accepted
             status.num_dead_letters = progress.counters.num_dead_letters
+            status.num_lost = progress.counters.num_lost
         if progress and progress.saved_at_ms:
             status.checkpoint_age_s = (now_ms - progress.saved_at_ms) / 1000
             status.freshness_p50_ms = progress.freshness_p50_ms

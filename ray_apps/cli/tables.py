@@ -46,6 +46,8 @@ def _overview(status: Status) -> Table:
         taken = sum(p.num_records for p in status.partitions if p.topic == topic)
         table.add_row(topic, f"{taken:,} records taken in")
     table.add_row("dead letters", f"{sum(p.num_dead_letters for p in status.partitions):,}")
+    if num_lost := sum(p.num_lost for p in status.partitions):
+        table.add_row("lost", f"{num_lost:,} records left the log before they were read")
     return table
 
 

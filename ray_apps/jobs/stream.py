@@ -78,6 +78,7 @@ def shard_builder(settings: Settings) -> ShardBuilder:
         ),
         dead_letter_topic=settings.topics.dead_letters,
         max_event_bytes=settings.kafka.max_event_bytes,
+        event_times=settings.kafka.event_times,
     )
 
 

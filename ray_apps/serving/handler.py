@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from ray_apps.runtime.in_thread import in_thread
@@ -61,7 +62,12 @@ class EventWriter:
         self._codec = codec
 
     def append(self, events: Sequence[EventIn]) -> None:
-        """Return when the log has them. Raises `RequestError` (413) for one that is too large."""
+        """Return when the log has them.
+
+        Raises `RequestError`: 422 for a time that is not believed, before any is sent; 413 for an
+        event that is too large.
+        """
+        self._check_times([event.event_time_ms for event in events])
         for event in events:
             try:
                 value = self._codec.encode(event.to_event())
@@ -69,6 +75,14 @@ class EventWriter:
             except ValueError as error:
                 raise too_large(str(error)) from None
         self._writer.flush()
+
+    def _check_times(self, times_ms: Sequence[int]) -> None:
+        now_ms = _now_ms()
+        times = self._codec.times
+        latest_ms = times.latest_ms(np.full(len(times_ms), now_ms), now_ms)
+        for position in times.refused(np.asarray(times_ms, np.int64), latest_ms):
+            reason = times.reason(times_ms[position], int(latest_ms[position]))
+            raise out_of_bounds(f"event {position}: {reason}")
 
     def close(self) -> None:
         """Flush and let the connection go."""

@@ -80,13 +80,15 @@ class Ports:
     @property
     def events(self) -> SourceTopic:
         """The topic of events."""
-        codec = event_codec(self.settings.kafka.max_event_bytes)
+        kafka = self.settings.kafka
+        codec = event_codec(kafka.max_event_bytes, kafka.event_times)
         return SourceTopic(self.settings.topics.events, codec)
 
     @property
     def items(self) -> SourceTopic:
         """The topic of items."""
-        codec = item_codec(self.settings.kafka.max_event_bytes)
+        kafka = self.settings.kafka
+        codec = item_codec(kafka.max_event_bytes, kafka.event_times)
         return SourceTopic(self.settings.topics.items, codec)
 
     def follow_after_shards(self, topic: SourceTopic, name: str) -> Follower:

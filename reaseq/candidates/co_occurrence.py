@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from scipy import sparse
 
 from reaseq.candidates.source import Candidates, CandidateSource, best
+from reaseq.event_clock import EventClock
 from reaseq.events import EventType
 from reaseq.sequences.orders import orders_of
 from reaseq.sequences.padded import EVENT_TYPE_CODES, pad_sequences
@@ -33,11 +34,12 @@ _PURCHASE = EVENT_TYPE_CODES[EventType.PURCHASE.value]
 class CoOccurrence(CandidateSource):
     """Decayed counts of item pairs in one order, and scores from a user's purchases.
 
-        pairs(i, j) = sum over orders o with i, j: 2 ^ -((newest - time(o)) / half_life)
+        pairs(i, j) = sum over orders o with i, j: 2 ^ -((now - time(o)) / half_life)
         score(c)    = sum over purchases l: pairs(l, c) / (pairs(l, l) + shrinkage) ^ damping
 
-    with `pairs(c, c)` counted `repeat_weight` times in the sum. The defaults were chosen on
-    October 2011 of Online Retail.
+    with `pairs(c, c)` counted `repeat_weight` times in the sum. `now` is the orders' own
+    (`reaseq.event_clock`), and what is ahead of it counts as one of now. The defaults were chosen
+    on October 2011 of Online Retail.
 
     The counts are a short list of sparse matrices, each at least twice as large as the next (the
     logarithmic method), so applying an order is cheap and nothing dense in items x items exists.
@@ -64,7 +66,7 @@ class CoOccurrence(CandidateSource):
         self.shrinkage = shrinkage
         self.damping = damping
         self.num_events = num_events
-        self._newest_ms = 0
+        self._clock = EventClock()
         self._decay = 1.0
         self._counts = np.zeros(len(vocabulary) + 1)
         self._pieces: list[sparse.csr_array] = []
@@ -75,9 +77,9 @@ class CoOccurrence(CandidateSource):
         if not orders.num_rows:
             return
         times_ms = orders["label_time_ms"].to_numpy()
-        self._advance(int(times_ms.max()))
+        self._advance(times_ms)
         baskets = self._baskets(orders)
-        weights = self._weight(self._newest_ms - times_ms) / self._decay
+        weights = self._weight(self._clock.ages_ms(times_ms)) / self._decay
         weighted = sparse.csr_array(baskets.multiply(weights[:, None]))
         self._counts += np.asarray(weighted.sum(axis=0)).ravel()
         self._add(sparse.csr_array(baskets.T @ weighted))
@@ -98,7 +100,7 @@ class CoOccurrence(CandidateSource):
         return best(self.name, self.score(sequence, np.zeros(1, np.int64))[0], num)
 
     def pairs(self) -> sparse.csr_array:
-        """The decayed counts [num_items + 1, num_items + 1] by code, symmetric, as of newest."""
+        """The decayed counts [num_items + 1, num_items + 1] by code, symmetric, as of now."""
         self._settle()
         self._pieces = [self._sum()]
         return self._pieces[0].copy()
@@ -115,7 +117,7 @@ class CoOccurrence(CandidateSource):
             counts=self._counts,
             settings=settings,
             num_events=self.num_events,
-            newest_ms=self._newest_ms,
+            clock=self._clock.state(),
         )
 
     @classmethod
@@ -134,7 +136,7 @@ class CoOccurrence(CandidateSource):
             if len(stored["counts"]) != len(vocabulary) + 1:
                 raise ValueError("the stored co-occurrence belongs to another vocabulary")
             loaded._counts = stored["counts"].copy()
-            loaded._newest_ms = int(stored["newest_ms"])
+            loaded._clock = EventClock.resume(stored["clock"])
             matrix = (stored["data"], stored["indices"], stored["indptr"])
             loaded._pieces = [sparse.csr_array(matrix, shape=loaded._shape)]
         return loaded
@@ -146,15 +148,14 @@ class CoOccurrence(CandidateSource):
     def _weight(self, age_ms: Int64s) -> Float64s:
         return np.asarray(np.exp2(-age_ms / (self.half_life_days * DAY_MS)))
 
-    def _advance(self, newest_ms: int) -> None:
-        """Move the moment that all counts refer to; it never moves back."""
-        if newest_ms <= self._newest_ms:
-            return
-        if self._pieces:
-            self._decay *= float(self._weight(np.array([newest_ms - self._newest_ms]))[0])
+    def _advance(self, times_ms: Int64s) -> None:
+        """Let the counts refer to the moment that it is after orders of these times."""
+        before_ms = self._clock.now_ms
+        self._clock.observe(times_ms)
+        if before_ms is not None:
+            self._decay *= float(self._weight(self._clock.ages_ms(np.array([before_ms])))[0])
         if self._decay < _SMALLEST_DECAY:
             self._settle()
-        self._newest_ms = newest_ms
 
     def _settle(self) -> None:
         """Multiply the decay into the counts."""

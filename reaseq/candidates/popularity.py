@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from reaseq.candidates.source import Candidates, CandidateSource, best
+from reaseq.event_clock import EventClock
 from reaseq.sequences.orders import purchases_of
 from reaseq.types import DAY_MS, Float32s, Float64s, Int64s
 from reaseq.vocabulary import ItemVocabulary
@@ -19,10 +20,11 @@ FILE_NAME = "popularity.npz"
 class Popularity(CandidateSource):
     """Purchases per item, each worth half after `half_life_days` (None: all worth the same).
 
-        count(c) = sum over purchases e of c: 2 ^ -((newest - time(e)) / half_life)
+        count(c) = sum over purchases e of c: 2 ^ -((now - time(e)) / half_life)
 
-    `newest` is the newest purchase seen. Decay scales all items alike, so the ranking does not
-    depend on the moment it is asked for. Events may come in any order and in any portions.
+    `now` is the purchases' own (`reaseq.event_clock`), and what is ahead of it counts as one of
+    now. Decay scales all items alike, so the ranking does not depend on the moment it is asked for.
+    Events may come in any order and in any portions.
     """
 
     name: ClassVar[str] = "popular"
@@ -33,7 +35,7 @@ class Popularity(CandidateSource):
         self.vocabulary = vocabulary
         self.half_life_days = half_life_days
         self._counts = np.zeros(len(vocabulary) + 1)
-        self._newest_ms: int | None = None
+        self._clock = EventClock()
 
     def observe(self, events: pa.Table) -> None:
         """Count the purchases in `events` (EVENT_SCHEMA); unknown items are passed over."""
@@ -42,12 +44,11 @@ class Popularity(CandidateSource):
             return
         codes = self.vocabulary.encode(purchases["item_id"])
         times_ms = purchases["event_time_ms"].to_numpy()
-        newest_ms = int(times_ms.max())
-        if self._newest_ms is not None:
-            newest_ms = max(newest_ms, self._newest_ms)
-            self._counts *= self._weight(np.array([newest_ms - self._newest_ms]))
-        self._newest_ms = newest_ms
-        weights = self._weight(newest_ms - times_ms)
+        before_ms = self._clock.now_ms
+        self._clock.observe(times_ms)
+        if before_ms is not None:
+            self._counts *= self._weight(self._clock.ages_ms(np.array([before_ms])))
+        weights = self._weight(self._clock.ages_ms(times_ms))
         self._counts += np.bincount(codes, weights, minlength=len(self._counts))
         self._counts[0] = 0.0
 
@@ -72,10 +73,8 @@ class Popularity(CandidateSource):
     def save(self, folder: Path) -> None:
         """Write `popularity.npz` into an existing folder."""
         half_life = np.nan if self.half_life_days is None else self.half_life_days
-        newest = -1 if self._newest_ms is None else self._newest_ms
-        np.savez(
-            folder / FILE_NAME, counts=self._counts, half_life_days=half_life, newest_ms=newest
-        )
+        clock = self._clock.state()
+        np.savez(folder / FILE_NAME, counts=self._counts, half_life_days=half_life, clock=clock)
 
     @classmethod
     def load(cls, folder: Path, vocabulary: ItemVocabulary) -> Self:
@@ -86,8 +85,7 @@ class Popularity(CandidateSource):
             if len(stored["counts"]) != len(loaded._counts):
                 raise ValueError("the stored popularity belongs to another vocabulary")
             loaded._counts = stored["counts"].copy()
-            newest_ms = int(stored["newest_ms"])
-            loaded._newest_ms = None if newest_ms < 0 else newest_ms
+            loaded._clock = EventClock.resume(stored["clock"])
         return loaded
 
     def _weight(self, age_ms: Int64s) -> Float64s:

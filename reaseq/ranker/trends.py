@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from reaseq.event_clock import EventClock
 from reaseq.types import DAY_MS, Float32s, Float64s, Int64s
 
 FILE_NAME = "trends.npz"
@@ -22,16 +23,21 @@ _FLOOR = 0.02
 
 
 class TrendHistory(NamedTuple):
-    """The features of every day of a period, for training."""
+    """The features of every day on which something was ordered, for training.
 
-    first_day: int
+    They take room by the number of such days, not by the time between the first and the last.
+    """
+
+    days: Int64s
+    """[D], ascending."""
     features: Float32s
-    """[days, K, num_items + 1]."""
+    """[D, K, num_items + 1]."""
 
     def at(self, days_B: Int64s) -> Float32s:
-        """[B, K, num_items + 1]; a day outside the period gets the nearest one inside."""
-        row = np.clip(days_B - self.first_day, 0, len(self.features) - 1)
-        return self.features[row]
+        """[B, K, num_items + 1]; another day gets the next one of these, or else the last."""
+        row = np.searchsorted(self.days, days_B)
+        features: Float32s = self.features[np.minimum(row, len(self.features) - 1)]
+        return features
 
 
 class ItemTrends:
@@ -41,22 +47,22 @@ class ItemTrends:
         rate_k          = count_k / (1.44 h_k)
         feature_k       = log((rate_k + 0.02) / 0.02) / 2
 
-    1.44 h = h / ln 2 is the mean age under decay, so rates of different half lives compare.
+    1.44 h = h / ln 2 is the mean age under decay, so rates of different half lives compare. An
+    order that is ahead of the orders' own now (`reaseq.event_clock`) counts for the current day.
     """
 
     def __init__(self, num_items: int, half_lives_days: Sequence[float]) -> None:
         self.half_lives_K = np.asarray(half_lives_days, np.float64)
         self.day: int | None = None
+        self._clock = EventClock()
         self._before_KC = np.zeros((len(self.half_lives_K), num_items + 1))
         self._today_C = np.zeros(num_items + 1)
 
     def observe(self, codes: Int64s, times_ms: Int64s) -> None:
         """Count ordered items. One that is late counts for the current day."""
-        days = times_ms // DAY_MS
+        days = self._days_of(times_ms)
         for day in np.unique(days):
-            self._advance(int(day))
-            self._today_C += np.bincount(codes[days == day], minlength=len(self._today_C))
-        self._today_C[0] = 0
+            self._count(int(day), codes[days == day])
 
     def features(self, day: int) -> Float32s:
         """[K, num_items + 1] by code, from orders before `day`; the past cannot be asked for."""
@@ -67,17 +73,16 @@ class ItemTrends:
         return np.asarray(np.log1p(rates_KC / _FLOOR) / 2, np.float32)
 
     def follow(self, codes: Int64s, times_ms: Int64s) -> TrendHistory:
-        """Observe a whole history and return the features of each of its days."""
+        """Observe a whole history and return the features of each day with an order."""
         if not len(codes):
-            return TrendHistory(0, self.features(0)[None])
-        days = times_ms // DAY_MS
-        first, last = int(days.min()), int(days.max())
+            return TrendHistory(np.zeros(1, np.int64), self.features(0)[None])
+        days = self._days_of(times_ms)
+        distinct_days = np.unique(days)
         features = []
-        for day in range(first, last + 1):
-            features.append(self.features(day))
-            of_day = days == day
-            self.observe(codes[of_day], times_ms[of_day])
-        return TrendHistory(first, np.stack(features))
+        for day in distinct_days:
+            features.append(self.features(int(day)))
+            self._count(int(day), codes[days == day])
+        return TrendHistory(distinct_days, np.stack(features))
 
     def save(self, folder: Path) -> None:
         """Write `trends.npz` into an existing folder."""
@@ -87,6 +92,7 @@ class ItemTrends:
             day=-1 if self.day is None else self.day,
             before=self._before_KC,
             today=self._today_C,
+            clock=self._clock.state(),
         )
 
     @classmethod
@@ -98,7 +104,23 @@ class ItemTrends:
             loaded.day = None if day < 0 else day
             loaded._before_KC = stored["before"].copy()
             loaded._today_C = stored["today"].copy()
+            loaded._clock = EventClock.resume(stored["clock"])
         return loaded
+
+    def _days_of(self, times_ms: Int64s) -> Int64s:
+        """The days for which these orders count, once they have moved the clock."""
+        self._clock.observe(times_ms)
+        now_ms = self._clock.now_ms
+        if now_ms is None:
+            return times_ms // DAY_MS
+        if self.day is not None:  # a young clock may have believed in a later one
+            self.day = min(self.day, now_ms // DAY_MS)
+        return np.minimum(times_ms, now_ms) // DAY_MS
+
+    def _count(self, day: int, codes: Int64s) -> None:
+        self._advance(day)
+        self._today_C += np.bincount(codes, minlength=len(self._today_C))
+        self._today_C[0] = 0
 
     def _advance(self, day: int) -> None:
         if self.day is None:

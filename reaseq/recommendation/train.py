@@ -13,6 +13,7 @@ from reaseq.candidates.nearest import NearestItems
 from reaseq.candidates.popularity import Popularity
 from reaseq.candidates.source import CandidateSource
 from reaseq.errors import InputError
+from reaseq.event_clock import up_to_now
 from reaseq.ranker.fit import fit, order_trends
 from reaseq.ranker.ranker import Ranker
 from reaseq.ranker.settings import RankerSettings
@@ -38,9 +39,11 @@ def train_recommender(
     """Train a ranker on the orders in `events` (EVENT_SCHEMA) and put candidate sources before it.
 
     `items` (ITEM_SCHEMA) are the catalogue; `encode` turns their texts into vectors, by default the
-    packaged sentence encoder. Nothing is written; `Recommender.save` does. Raises InputError when
-    there is no purchase to learn from.
+    packaged sentence encoder. Events ahead of the log's own now (`reaseq.event_clock`) are left
+    out. Nothing is written; `Recommender.save` does. Raises InputError when there is no purchase to
+    learn from.
     """
+    events = up_to_now(events)
     settings = settings or RankerSettings(use_generated=False)
     rows = training_rows(events, settings.num_events)
     if not rows.num_rows:

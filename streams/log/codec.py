@@ -7,6 +7,7 @@ understand, by msgspec, which decides (`docs/adr/0002-json-decoding.md`).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from operator import attrgetter
 from typing import Generic, NamedTuple, TypeVar
@@ -18,7 +19,9 @@ import pyarrow as pa
 from reaseq.events import Event, Item
 from reaseq.schemas import EVENT_SCHEMA, ITEM_SCHEMA
 from streams.log.byte_slices import ByteSlices
+from streams.log.event_times import ANY_TIME, EventTimes
 from streams.log.json_walk import JsonWalk
+from streams.log.record_batch import RecordBatch
 
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
 
@@ -40,8 +43,15 @@ class Decoded(NamedTuple):
 class Codec(Generic[RecordType]):
     """Translates between JSON values and tables for one record type."""
 
-    def __init__(self, record_type: type[RecordType], schema: pa.Schema, max_bytes: int) -> None:
+    def __init__(
+        self,
+        record_type: type[RecordType],
+        schema: pa.Schema,
+        max_bytes: int,
+        times: EventTimes = ANY_TIME,
+    ) -> None:
         """A value longer than `max_bytes` is rejected unread."""
+        self.times = times
         self._walk = JsonWalk(record_type, schema)
         self._decoder = msgspec.json.Decoder(record_type)
         self._encoder = msgspec.json.Encoder()
@@ -56,6 +66,24 @@ class Codec(Generic[RecordType]):
         """Each row of a table as JSON; missing values are left out."""
         for row in table.to_pylist():
             yield self._encoder.encode({k: v for k, v in row.items() if v is not None})
+
+    def decode_batch(self, batch: RecordBatch, now_ms: int | None = None) -> Decoded:
+        """Decode the values of a batch and reject those whose event time is not believed."""
+        decoded = self.decode(batch.values)
+        now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
+        positions = np.delete(np.arange(len(batch)), [one.position for one in decoded.rejects])
+        times_ms = decoded.table["event_time_ms"].to_numpy()
+        latest_ms = self.times.latest_ms(batch.timestamps_ms[positions], now_ms)
+        refused = self.times.refused(times_ms, latest_ms)
+        if not len(refused):
+            return decoded
+        unbelieved = [
+            Reject(int(positions[row]), self.times.reason(int(times_ms[row]), int(latest_ms[row])))
+            for row in refused
+        ]
+        kept = np.delete(np.arange(decoded.table.num_rows), refused)
+        rejects = sorted(decoded.rejects + unbelieved, key=attrgetter("position"))
+        return Decoded(decoded.table.take(kept), rejects)
 
     def decode(self, values: ByteSlices) -> Decoded:
         """Decode the values of a `RecordBatch`; nothing raises, whatever the bytes are."""
@@ -96,11 +124,11 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def event_codec(max_bytes: int) -> Codec[Event]:
+def event_codec(max_bytes: int, times: EventTimes = ANY_TIME) -> Codec[Event]:
     """The codec of the topic of events."""
-    return Codec(Event, EVENT_SCHEMA, max_bytes)
+    return Codec(Event, EVENT_SCHEMA, max_bytes, times)
 
 
-def item_codec(max_bytes: int) -> Codec[Item]:
+def item_codec(max_bytes: int, times: EventTimes = ANY_TIME) -> Codec[Item]:
     """The codec of the topic of items."""
-    return Codec(Item, ITEM_SCHEMA, max_bytes)
+    return Codec(Item, ITEM_SCHEMA, max_bytes, times)

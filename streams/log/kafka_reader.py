@@ -106,7 +106,8 @@ class KafkaReader:
             self._records_per_batch = 0.5 * (self._records_per_batch + num_records / len(whole))
             # A topic goes over from old batches to new ones, never back.
             batches.append(columns_of(partition, whole))
-        if moved_to > self._positions[partition]:
+        is_back = bool(batches) and batches[0].offsets[0] < self._positions[partition]
+        if is_back or moved_to > self._positions[partition]:
             self._positions[partition] = moved_to
             if batches:
                 batches[-1] = batches[-1].up_to(moved_to)
@@ -125,6 +126,10 @@ class KafkaReader:
             time.sleep(pause_s)
             pause_s = min(1.5 * pause_s, MAX_IDLE_PAUSES * self._idle_pause_s)
         return polled
+
+    def start_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        starts = self._consumer.beginning_offsets([TopicPartition(*p) for p in partitions])
+        return {partition: starts[TopicPartition(*partition)] for partition in partitions}
 
     def end_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         ends = self._consumer.end_offsets([TopicPartition(*p) for p in partitions])

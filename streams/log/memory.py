@@ -33,6 +33,7 @@ class MemoryLog:
         """What a record may measure in topics that take less; only `flush` tells."""
         self.committed: dict[str, dict[Partition, int]] = {}
         self._records: dict[Partition, list[Record]] = {}
+        self._starts: dict[Partition, int] = {}
         self._arrived = threading.Condition()
 
     def create_topics(self, topics: Sequence[Topic]) -> None:
@@ -66,6 +67,18 @@ class MemoryLog:
         """Up to `max_records` records from `start` on."""
         return self._records[partition][start : start + max_records]
 
+    def expire(self, partition: Partition, before: int) -> None:
+        """Forget the records before an offset, as retention does."""
+        self._starts[partition] = before
+
+    def start_offset(self, partition: Partition) -> int:
+        """The offset of the first record that is still there."""
+        return self._starts.get(partition, 0)
+
+    def lose(self, partition: Partition, after: int) -> None:
+        """Forget the records from an offset on, as a broker restored from a backup does."""
+        del self._records[partition][after:]
+
     def end_offset(self, partition: Partition) -> int:
         """The offset after the last record."""
         return len(self._records[partition])
@@ -85,10 +98,11 @@ class _MemoryReader:
     def assign(self, positions: Mapping[Partition, int]) -> dict[Partition, int]:
         self._positions = {}
         for partition, position in positions.items():
-            end = self._log.end_offset(partition)
-            if position > end:
-                warnings.warn(f"{partition} ends at {end}, before {position}", stacklevel=2)
-            self._positions[partition] = min(position, end)
+            start, end = self._log.start_offset(partition), self._log.end_offset(partition)
+            nearest = min(max(position, start), end)
+            if nearest != position:
+                warnings.warn(f"{partition} holds {start} to {end}, not {position}", stacklevel=2)
+            self._positions[partition] = nearest
         return dict(self._positions)
 
     def poll(self, timeout_s: float, max_records: int) -> list[RecordBatch]:
@@ -102,7 +116,9 @@ class _MemoryReader:
 
     def _take(self, max_records: int) -> list[RecordBatch]:
         batches = []
-        for partition, position in self._positions.items():
+        for partition, asked in self._positions.items():
+            start, end = self._log.start_offset(partition), self._log.end_offset(partition)
+            position = asked if start <= asked <= end else start
             records = self._log.read(partition, position, max_records)
             max_records -= len(records)
             if records:
@@ -110,6 +126,9 @@ class _MemoryReader:
                 self._positions[partition] = next_offset
                 batches.append(RecordBatch.from_records(partition, records, next_offset))
         return batches
+
+    def start_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        return {partition: self._log.start_offset(partition) for partition in partitions}
 
     def end_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         return {partition: self._log.end_offset(partition) for partition in partitions}

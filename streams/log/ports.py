@@ -52,7 +52,14 @@ class LogReader(Protocol):
         """
 
     def poll(self, timeout_s: float, max_records: int) -> list[RecordBatch]:
-        """Return what has arrived, waiting up to `timeout_s` for the first record."""
+        """Return what has arrived, waiting up to `timeout_s` for the first record.
+
+        Where the log no longer holds the position, it goes on with the first record there is: then
+        a batch does not begin where the one before ended.
+        """
+
+    def start_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        """The offset of the first record that each partition still holds, or its end."""
 
     def end_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """The offset after the last record of each partition."""

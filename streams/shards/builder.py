@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streams.log.dead_letters import DeadLetters
+from streams.log.event_times import EventTimes
 from streams.log.ports import Log, Partition
 from streams.shards.checkpoints import Checkpoints
 from streams.shards.shard import Shard
@@ -26,6 +27,8 @@ class ShardBuilder:
     dead_letter_topic: str
     max_event_bytes: int
     """A longer value becomes a dead letter."""
+    event_times: EventTimes
+    """An event of any other time becomes a dead letter."""
 
     def build(self, partitions: Sequence[Partition]) -> Shard:
         """A shard of partitions of one topic, with handlers of its own; not yet restored."""
@@ -34,7 +37,7 @@ class ShardBuilder:
         return Shard(
             partitions=partitions,
             reader=self.log.reader(READER_NAME),
-            codec=row.codec(self.max_event_bytes),
+            codec=row.codec(self.max_event_bytes, self.event_times),
             handlers=[make(self.ports) for make in row.handlers],
             dead_letters=DeadLetters(self.log.writer(), self.dead_letter_topic),
             checkpoints=self.checkpoints,

@@ -41,13 +41,16 @@ class Counters(msgspec.Struct, frozen=True):
     num_records: int = 0
     num_accepted: int = 0
     num_dead_letters: int = 0
+    num_lost: int = 0
+    """Records that had left the log before they were read."""
 
     def plus(self, num_records: int, num_accepted: int, num_dead_letters: int) -> Counters:
         """These counters after more has been seen."""
-        return Counters(
-            self.num_records + num_records,
-            self.num_accepted + num_accepted,
-            self.num_dead_letters + num_dead_letters,
+        return msgspec.structs.replace(
+            self,
+            num_records=self.num_records + num_records,
+            num_accepted=self.num_accepted + num_accepted,
+            num_dead_letters=self.num_dead_letters + num_dead_letters,
         )
 
 

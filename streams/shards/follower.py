@@ -89,7 +89,7 @@ class Follower:
         """What has arrived, waiting up to `timeout_s`."""
         followed = []
         for batch in self._reader.poll(timeout_s, max_records):
-            decoded = self._codec.decode(batch.values)
+            decoded = self._codec.decode_batch(batch)
             self._positions[batch.partition] = batch.next_offset
             followed.append(Followed(batch.partition, decoded.table, batch.next_offset))
         return followed

@@ -61,16 +61,23 @@ class Shard:
 
     def restore(self) -> None:
         """Load every partition's checkpoint and read on from there."""
+        new = set()
         for partition in self._progress:
-            kept = self._checkpoints.load(partition) or self._begin(partition)
+            kept = self._checkpoints.load(partition)
+            if kept is None:
+                kept = self._begin(partition)
+                new.add(partition)
             self._restore_handlers(partition, kept)
             self._progress[partition] = kept.progress
         for partition, position in self._reader.assign(self.positions).items():
-            if position != self._progress[partition].next_offset:
+            known = self._progress[partition]
+            if position != known.next_offset:
+                # What left the log before anybody began to read it is not lost.
+                start = 0 if partition in new else position
                 self._progress[partition] = msgspec.structs.replace(
-                    self._progress[partition],
+                    _without_lost(partition, known, start),
                     next_offset=position,
-                    epoch=_new_epoch(self._progress[partition].epoch),
+                    epoch=_new_epoch(known.epoch),
                 )
                 self._dirty.add(partition)
 
@@ -133,9 +140,9 @@ class Shard:
             self._reader.close()
 
     def _take(self, batch: RecordBatch) -> None:
-        decoded = self._codec.decode(batch.values)
+        decoded = self._codec.decode_batch(batch)
         self._dead_letters.put(batch, decoded.rejects)
-        before = self._progress[batch.partition]
+        before = self._located(batch)
         rejected = [reject.position for reject in decoded.rejects]
         offsets = np.delete(batch.offsets, rejected)
         arrivals = Arrivals(batch.partition, before.epoch, offsets, decoded.table)
@@ -147,6 +154,26 @@ class Shard:
             newest_event_time_ms=max(before.newest_event_time_ms, _newest_ms(decoded.table)),
         )
         self._dirty.add(batch.partition)
+
+    def _located(self, batch: RecordBatch) -> Progress:
+        """The partition's progress, where the log goes on elsewhere than the last batch ended.
+
+        Gaps of transactions' markers and of compaction are normal; what left the log is counted.
+        """
+        now = self._progress[batch.partition]
+        topic, number = batch.partition
+        first = int(batch.offsets[0]) if len(batch) else batch.next_offset
+        if first < now.next_offset:
+            logger.warning(
+                "%s[%d] went back from offset %d to %d: the broker lost records, or the topic was "
+                "made again; what comes is merged, and archived under a new epoch",
+                *(topic, number, now.next_offset, first),
+            )
+            return msgspec.structs.replace(now, next_offset=first, epoch=_new_epoch(now.epoch))
+        if first == now.next_offset:
+            return now
+        start = self._reader.start_offsets([batch.partition])[batch.partition]
+        return _without_lost(batch.partition, now, min(first, start))
 
     def _save(self, partition: Partition) -> None:
         now = self._progress[partition]
@@ -165,6 +192,21 @@ class Shard:
 def _new_epoch(last: int = 0) -> int:
     """Greater than the last one, and than those that nobody knows of any more."""
     return max(last + 1, time.time_ns() // 1_000_000)
+
+
+def _without_lost(partition: Partition, before: Progress, start: int) -> Progress:
+    """The progress where the log now begins at `start`, the records up to it counted as lost."""
+    num_lost = start - before.next_offset
+    if num_lost <= 0:
+        return before
+    logger.warning(
+        "%s[%d]: %d records from offset %d on left the log before they were read: let the topic "
+        "keep them longer (retention.ms, retention.bytes)",
+        *(*partition, num_lost, before.next_offset),
+    )
+    counters = before.counters
+    counters = msgspec.structs.replace(counters, num_lost=counters.num_lost + num_lost)
+    return msgspec.structs.replace(before, counters=counters)
 
 
 def _newest_ms(table: pa.Table) -> int:

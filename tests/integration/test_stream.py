@@ -102,7 +102,8 @@ def test_a_stopped_stream_goes_on_with_another_number_of_shards(settings: Settin
     )
     send(settings, second)
     items = pa.Table.from_pylist(
-        [{"item_id": "i1", "title": "A mug", "event_time_ms": 5}], schema=ITEM_SCHEMA
+        [{"item_id": "i1", "title": "A mug", "event_time_ms": 1_300_000_000_000}],
+        schema=ITEM_SCHEMA,
     )
     with running(wider):
         with closing(KafkaLog(settings.kafka).writer()) as writer:

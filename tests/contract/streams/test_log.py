@@ -10,6 +10,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+from kafka import KafkaAdminClient, TopicPartition
+from kafka.errors import KafkaError
 
 from ray_apps.settings import load_settings
 from streams.log.broker import start_broker
@@ -129,6 +131,40 @@ def test_records_of_a_key_come_back_in_order_with_everything_they_carried(
     assert {record.key for record in records} == {b"ann"}
     assert dict(records[7].headers) == {"why": b"because", "n": b"7"}
     assert all(before_ms < record.timestamp_ms < time.time() * 1000 + 1000 for record in records)
+
+
+def expire(log: Log, settings: KafkaSettings | None, partition: Partition, before: int) -> None:
+    """Let the records before an offset go, as retention does."""
+    if isinstance(log, MemoryLog):
+        log.expire(partition, before)
+        return
+    assert settings is not None
+    with closing(KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)) as admin:
+        try:
+            admin.delete_records({TopicPartition(*partition): before})
+        except KafkaError as error:
+            pytest.skip(f"this broker deletes no records: {error}")
+
+
+def test_records_that_are_gone_leave_a_gap(
+    log: Log, topic: str, broker_settings: KafkaSettings | None
+) -> None:
+    """The reader goes on with the first record there is, and says where the log begins."""
+    partition = log.partitions(topic)[partition_of(b"k", 3)]
+    with reading(log, topic) as reader, closing(log.writer()) as writer:
+        for number in range(3):
+            writer.send(topic, str(number).encode(), b"k")
+        writer.flush()
+        assert len(read_all(reader, 3)) == 3
+        assert reader.start_offsets([partition]) == {partition: 0}
+        for number in range(3, 9):
+            writer.send(topic, str(number).encode(), b"k")
+        writer.flush()
+        expire(log, broker_settings, partition, 7)
+        # What the reader had fetched ahead may still come.
+        offsets = [record.offset for record in read_all(reader, 2)]
+        assert offsets[-1] == 8
+        assert reader.start_offsets([partition]) == {partition: 7}
 
 
 def test_reading_starts_at_the_assigned_position(log: Log, topic: str) -> None:

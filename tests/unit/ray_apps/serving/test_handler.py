@@ -21,6 +21,8 @@ from reaseq.feature_views import GENERATED, ITEMS, KNOWLEDGE, POPULARITY, SEQUEN
 from reaseq.recommendation.slate import Scene, Slate, SlateItem
 from reaseq.schemas import GENERATED_SCHEMA, ITEM_SCHEMA, KNOWLEDGE_SCHEMA, POPULARITY_SCHEMA
 from streams.log.byte_slices import ByteSlices
+from streams.log.codec import event_codec
+from streams.log.event_times import EventTimes
 from tests.unit.ray_apps.serving.fakes import (
     EVENT_CODEC,
     EVENTS,
@@ -312,6 +314,20 @@ def test_a_store_that_is_away_is_no_missing_row(
     assert (answer.status_code, answer.json()) == (503, {"detail": UNAVAILABLE})
     assert f"GET {path} cannot be answered now" in caplog.text
     assert "10.0.0.7" in caplog.text
+
+
+@pytest.mark.parametrize("time_ms", [1, 4_070_908_800_000])
+def test_an_event_of_a_time_that_is_not_believed_sends_none_of_its_list(
+    front: Front, time_ms: int
+) -> None:
+    """Said at once, with its place in the list, where the stream would set it aside later."""
+    times = EventTimes(min_ms=2, max_lead_ms=1000)
+    codec = event_codec(10_000, times)
+    front.handler._events = EventWriter(front.events, EVENTS, codec)
+    answer = front.http.post("/v1/events", json=[EVENT, {**EVENT, "event_time_ms": time_ms}])
+    assert answer.status_code == 422
+    assert f"event 1: event_time_ms {time_ms}" in answer.json()["detail"]
+    assert front.events.sent == []
 
 
 def test_events_that_the_log_did_not_confirm_are_not_accepted(

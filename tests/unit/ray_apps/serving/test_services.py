@@ -33,7 +33,7 @@ from reaseq.recommendation.slate import Scene, Slate
 from reaseq.schemas import SEQUENCE_SCHEMA
 from streams.log.memory import MemoryLog
 from streams.log.ports import Partition
-from streams.settings import TopicSettings
+from streams.settings import KafkaSettings, TopicSettings
 from streams.shards.checkpoints import Checkpoint, Checkpoints, Progress
 from tests.unit.ray_apps.serving.fakes import (
     EVENTS,
@@ -59,7 +59,8 @@ class FakePorts(Ports):
 
     def __init__(self, home: Path, **settings: object) -> None:
         topics = TopicSettings(events=EVENTS, items=ITEMS_TOPIC, impressions=IMPRESSIONS)
-        super().__init__(Settings(home=home, topics=topics, **settings))
+        kafka = KafkaSettings(min_event_time_ms=0)
+        super().__init__(Settings(home=home, topics=topics, kafka=kafka, **settings))
         self.log = memory_log()
         self.features = BreakableFeatures()
         self.rankers = FakeRegistry("v1")

@@ -139,3 +139,16 @@ def test_settings_that_divide_by_zero_are_refused() -> None:
     """A shrinkage of 0 would divide by the count of an item nobody bought."""
     with pytest.raises(ValueError, match="shrinkage"):
         CoOccurrence(ITEMS, shrinkage=0.0)
+
+
+@pytest.mark.parametrize("wrong_day", [0, 15_790, 47_117])
+def test_one_order_of_a_wrong_time_leaves_the_counts(wrong_day: int) -> None:
+    """Of a hundred orders a day, one far back, two years ahead or in 2099 takes a day of decay."""
+    model = CoOccurrence(ITEMS)
+    for day in range(15_000, 15_060):
+        model.observe(events_of([(day * DAY_MS + n, ["a", "b"]) for n in range(100)]))
+    before = model.pairs().sum()
+    model.observe(events_of([(wrong_day * DAY_MS, ["c", "d"])]))
+    assert model.pairs().sum() > 0.9 * before
+    model.observe(events_of([(15_060 * DAY_MS + n, ["a", "c"]) for n in range(100)]))
+    assert model.pairs()[1, 3] > 90

@@ -98,3 +98,20 @@ def test_what_was_bought_long_ago_still_comes_last() -> None:
     popularity.observe(events_of([("a", "purchase", 0)]))
     popularity.observe(events_of([("b", "purchase", 15 * 365 * DAY_MS)]))
     assert ITEMS.decode(popularity.top(3).codes) == ["b", "a"]
+
+
+@pytest.mark.parametrize("wrong_ms", [0, 15_790 * DAY_MS, 47_117 * DAY_MS])
+def test_one_purchase_of_a_wrong_time_does_not_empty_the_list(wrong_ms: int) -> None:
+    """One of 2,000, far back, two years ahead or in 2099: what is bought next comes first."""
+    rng = np.random.default_rng(0)
+    days = 15_000 + rng.integers(60, size=2000)
+    made = [("ab"[day % 2], "purchase", int(day) * DAY_MS) for day in days]
+    popularity = Popularity(ITEMS)
+    popularity.observe(events_of(made))
+    before = popularity.counts()
+    popularity.observe(events_of([("c", "purchase", wrong_ms)]))
+    assert (popularity.counts()[:2] >= 0.9 * before[:2]).all()
+    popularity.observe(events_of([("a", "purchase", 15_061 * DAY_MS)] * 500))
+    assert ITEMS.decode(popularity.top(3).codes)[0] == "a"
+    assert popularity.counts()[0] > 400
+    assert popularity.counts()[2] <= 1

@@ -41,7 +41,7 @@ def test_a_day_does_not_see_itself() -> None:
 def test_following_a_history_gives_what_was_known_each_day(made: list[tuple[int, int]]) -> None:
     """A day's features are those of a fresh instance that saw only the days before it."""
     history = ItemTrends(3, [2.0, 7.0]).follow(*columns(made))
-    for day in range(history.first_day, history.first_day + len(history.features)):
+    for day in history.days.tolist():
         past = ItemTrends(3, [2.0, 7.0])
         past.observe(*columns([row for row in made if row[1] < day]))
         expected = past.features(day)
@@ -71,9 +71,33 @@ def test_loaded_trends_go_on_like_the_saved_ones(tmp_path: Path) -> None:
         assert loaded.features(9).tolist() == trends.features(9).tolist()
 
 
-def test_days_outside_a_history_take_the_nearest() -> None:
-    """A label before or after the period still finds features."""
-    history = ItemTrends(1, [1.0]).follow(*columns([(1, 3), (1, 4)]))
-    early, late = history.at(np.array([0, 99]))
+def test_days_without_orders_take_the_next_of_those_with() -> None:
+    """A label before, between or after the orders still finds features, none of its future."""
+    history = ItemTrends(1, [1.0]).follow(*columns([(1, 3), (1, 7)]))
+    early, between, late = history.at(np.array([0, 5, 99]))
     assert early[0, 1] == 0
+    assert between[0, 1] == pytest.approx(history.features[1][0, 1])
     assert late[0, 1] == pytest.approx(history.features[-1][0, 1])
+
+
+def test_a_history_takes_room_by_its_active_days() -> None:
+    """One order at time 0 among those of a week forty years later: eight days, not 15,000."""
+    week = [(1, 15_000 + day) for day in range(7)]
+    history = ItemTrends(1, [1.0]).follow(*columns([(1, 0), *week]))
+    assert history.features.shape == (8, 1, 2)
+
+
+@pytest.mark.parametrize("wrong_day", [0, 15_002, 47_117])
+def test_one_order_of_a_wrong_day_leaves_the_demand(wrong_day: int) -> None:
+    """Far back, two days ahead or in 2099; afterwards new orders count as if it had not been."""
+    month = [(1, 15_000 - day) for day in range(30) for _ in range(10)]
+    right, disturbed = ItemTrends(2, [7.0]), ItemTrends(2, [7.0])
+    right.observe(*columns(month))
+    disturbed.observe(*columns([*month, (2, wrong_day)]))
+    for trends in (right, disturbed):
+        trends.observe(*columns([(1, 15_001)] * 10))
+    assert disturbed.day is not None
+    assert 0 <= disturbed.day - 15_001 <= 1
+    expected = right.features(15_002)[0, 1]
+    assert disturbed.features(15_002)[0, 1] == pytest.approx(expected, rel=0.05)
+    assert expected > 1

@@ -11,6 +11,7 @@ import pytest
 
 from reaseq.feature_views import ITEMS, SEQUENCES
 from streams.feature_store.memory import MemoryFeatures
+from streams.log.event_times import ANY_TIME
 from streams.log.memory import MemoryLog
 from streams.log.ports import LogError, LogReader, LogWriter, Partition, Topic
 from streams.offline.events import EventArchive
@@ -61,6 +62,7 @@ def builder(tmp_path: Path, log: WatchedLog, store: MemoryFeatures) -> ShardBuil
         HandlerPorts(store, archive, checkpoints, stream),
         dead_letter_topic="dead",
         max_event_bytes=1000,
+        event_times=ANY_TIME,
     )
 
 

@@ -168,7 +168,7 @@ def test_a_log_that_lost_its_end_does_not_hide_new_events(stage: Stage) -> None:
     shard.checkpoint()
     stage.log = MemoryLog()
     stage.log.create_topics([Topic("events", 2), Topic("dead", 1)])
-    with pytest.warns(UserWarning, match="ends at"):
+    with pytest.warns(UserWarning, match="holds"):
         shard = stage.shard()
     stage.send(second)
     drain(shard)
@@ -186,7 +186,7 @@ def test_a_moved_position_with_nothing_applied_is_saved(stage: Stage) -> None:
     before = shard.positions
     stage.log = MemoryLog()
     stage.log.create_topics([Topic("events", 2), Topic("dead", 1)])
-    with pytest.warns(UserWarning, match="ends at"):
+    with pytest.warns(UserWarning, match="holds"):
         shard = stage.shard()
     shard.step()
     shard.checkpoint()
@@ -201,6 +201,73 @@ def test_a_moved_position_with_nothing_applied_is_saved(stage: Stage) -> None:
     shard.checkpoint()
     both = pa.concat_tables([make_events(30), make_events(30, 1)])
     assert stage.mismatches(both) == []
+
+
+def lost(shard: Shard) -> int:
+    """Records that the shard says it lost, over its partitions."""
+    progress = [shard._checkpoints.progress(partition) for partition in shard.positions]
+    return sum(kept.counters.num_lost for kept in progress if kept)
+
+
+def test_records_that_expired_before_they_were_read_are_counted_and_said(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the shard runs, and while it is away; what is left is taken in."""
+    stage.send(make_events(30))
+    drain(shard := stage.shard())
+    at = shard.positions
+    stage.send(make_events(60, 1))
+    for partition, position in at.items():
+        stage.log.expire(partition, position + 3)
+    drain(shard)
+    shard.checkpoint()
+    assert lost(shard) == 6
+    assert caplog.text.count("3 records from offset") == 2
+    assert "retention.ms" in caplog.text
+    at = shard.positions
+    stage.send(make_events(60, 2))
+    for partition, position in at.items():
+        stage.log.expire(partition, position + 2)
+    with pytest.warns(UserWarning, match="holds"):
+        shard = stage.shard()
+    drain(shard)
+    shard.checkpoint()
+    assert lost(shard) == 10
+    ends = {partition: stage.log.end_offset(partition) for partition in at}
+    assert shard.positions == ends
+
+
+def test_what_expired_before_anybody_read_is_not_lost(stage: Stage) -> None:
+    """A stream may be set up on a topic that has been there for years."""
+    stage.send(make_events(30))
+    for partition in stage.log.partitions("events"):
+        stage.log.expire(partition, 2)
+    with pytest.warns(UserWarning, match="holds"):
+        shard = stage.shard()
+    drain(shard)
+    shard.checkpoint()
+    assert lost(shard) == 0
+
+
+def test_offsets_that_go_back_start_a_new_epoch(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the shard runs: nothing new is taken for what was archived under the same offsets."""
+    first, second = make_events(60, 1), make_events(20, 2)
+    stage.send(first)
+    drain(shard := stage.shard())
+    shard.checkpoint()
+    for partition in shard.positions:
+        stage.log.lose(partition, after=0)
+    stage.send(second)
+    drain(shard)
+    shard.checkpoint()
+    assert "went back from offset" in caplog.text
+    both = pa.concat_tables([first, second])
+    assert set(stage.archive.read()["event_id"].to_pylist()) == set(both["event_id"].to_pylist())
+    assert stage.mismatches(both) == []
+    epochs = stage.archive.table.read(["epoch", "partition"])
+    assert len(set(zip(*epochs.to_pydict().values(), strict=True))) == 4
 
 
 def test_records_that_are_all_bad_move_the_position(stage: Stage) -> None:

@@ -14,6 +14,7 @@ from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import EVENT_SCHEMA
 from streams.feature_store.memory import MemoryFeatures
 from streams.log.codec import event_codec
+from streams.log.event_times import ANY_TIME
 from streams.log.memory import MemoryLog
 from streams.log.ports import Partition, Topic
 from streams.log.replay import replay
@@ -84,6 +85,7 @@ class Stage:
             HandlerPorts(self.store, self.archive, self.checkpoints, STREAM),
             dead_letter_topic="dead",
             max_event_bytes=10_000,
+            event_times=ANY_TIME,
         )
         shard = builder.build(self.log.partitions("events"))
         shard.restore()
