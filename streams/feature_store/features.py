@@ -25,6 +25,7 @@ from reaseq.feature_views import SEQUENCES, VIEWS, ViewSpec
 from reaseq.schemas import EVENT_SCHEMA, ORDER_SCHEMA
 from reaseq.sequences.as_of import with_sequences
 from reaseq.sequences.state import SequenceState
+from streams.feature_store.encoding import encode_entity_keys
 from streams.feature_store.guard import GuardedOnlineStore
 from streams.feature_store.repository import (
     OnlineStoreName,
@@ -35,10 +36,11 @@ from streams.feature_store.repository import (
 from streams.feature_store.views import (
     checked,
     encode_rows,
+    entity_keys_of,
     offline_rows,
     offline_schema,
     rows_known,
-    rows_of_response,
+    rows_of_answers,
 )
 from streams.offline.point_in_time import keys_of, newest_rows
 from streams.offline.tables import Commit, OfflineTable
@@ -96,8 +98,9 @@ class Features:
     def write(self, view: ViewSpec, rows: pa.Table) -> int:
         """Write rows of `view` online; return how many were accepted.
 
-        One transaction in SQLite, row by row in Redis. A row is refused when the stored one has a
-        greater `(event time, revision)`. Raises ValueError for a column missing or mistyped.
+        One transaction in SQLite, one for some hundred rows in Redis. A row is refused when the
+        stored one has a greater `(event time, revision)`. Raises ValueError for a column missing or
+        mistyped.
         """
         if rows.num_rows == 0:
             return 0
@@ -106,11 +109,29 @@ class Features:
 
     def read(self, view: ViewSpec, ids: Sequence[str]) -> pa.Table:
         """The rows of those users or items that have one in `view`, each once."""
-        if not ids:
+        distinct = list(dict.fromkeys(ids))
+        if not distinct:
             return view.schema.empty_table()
-        entity_rows = {view.key: list(dict.fromkeys(ids))}
-        response = self._store.get_online_features(self._services[view], entity_rows=entity_rows)
-        return rows_of_response(view, response.to_dict())
+        answers = self._online.online_read(
+            self._store.config, self._views[view], entity_keys_of(view, distinct), view.features
+        )
+        return rows_of_answers(view, distinct, answers)
+
+    def known(self, view: ViewSpec, ids: Sequence[str]) -> list[str]:
+        """Those users or items that have a row in `view` online, each once, in the order asked."""
+        distinct = pa.array(dict.fromkeys(ids), pa.string())
+        keys = encode_entity_keys(view.key, distinct)
+        is_there = self._online.has_rows(self._store.config, self._views[view], keys)
+        known: list[str] = distinct.filter(pa.array(is_there)).to_pylist()
+        return known
+
+    def sync(self) -> None:
+        """Return when every online write before outlives a power cut, those of others too.
+
+        One wait for the disk in SQLite. In Redis nothing: what it keeps is for its own settings
+        (`appendonly`, `appendfsync`) to say.
+        """
+        self._online.sync(self._store.config)
 
     @property
     def tables(self) -> list[OfflineTable]:

@@ -9,11 +9,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
-from feast import FeatureStore
-from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-from feast.protos.feast.types.Value_pb2 import Value
 from pydantic import SecretStr
 
 from reaseq.feature_views import ITEMS
@@ -26,9 +24,9 @@ from tests.waiting import PATIENCE_S
 NOW_MS = 1_700_000_000_123
 
 
-def item(title: str, event_time_ms: int) -> pa.Table:
+def item(title: str, event_time_ms: int, key: str = "i") -> pa.Table:
     """An item at a moment."""
-    row = {"item_id": "i", "title": title, "price": 1.5, "description": "green"}
+    row = {"item_id": key, "title": title, "price": 1.5, "description": "green"}
     return pa.Table.from_pylist([row | {"event_time_ms": event_time_ms}], ITEM_SCHEMA)
 
 
@@ -39,26 +37,9 @@ def home(tmp_path: Path, redis: Any, redis_url: str) -> Path:
     return tmp_path
 
 
-def test_feasts_own_store_reads_what_we_write(home: Path, redis: Any, redis_url: str) -> None:
-    """Feast's class, unchanged, finds each value and the event time to the millisecond."""
-    from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
-
-    Features.open(home).write(ITEMS, item("Tea", NOW_MS))
-    store = FeatureStore(repo_path=str(home))
-    config, own = store.config, RedisOnlineStore()
-    own._client = redis
-    config._online_store = RedisOnlineStoreConfig()
-    key = EntityKey(join_keys=["item_id"], entity_values=[Value(string_val="i")])
-    view = store.get_feature_view("item_catalogue")
-    ((moment, values),) = own.online_read(config, view, [key], ["title", "price"])
-    assert moment is not None
-    assert values == {"title": Value(string_val="Tea"), "price": Value(double_val=1.5)}
-    assert round(moment.timestamp() * 1000) == NOW_MS
-
-
 def test_row_versions_are_exact() -> None:
-    """A microsecond and a revision count where a script's own numbers would round them off."""
-    from streams.feature_store.redis import version_text
+    """A microsecond and a revision count, they compare as their numbers do, and come back."""
+    from streams.feature_store.redis_rows import stored_versions, version_texts
 
     versions = [
         (-1, 5),
@@ -69,9 +50,71 @@ def test_row_versions_are_exact() -> None:
         (2**60 + 1, -1),
         (2**63 - 1, 0),
     ]
-    texts = [version_text(version) for version in versions]
+    times_us, revisions = np.array(versions).T
+    texts = version_texts(times_us.copy(), revisions.copy()).to_pylist()
     assert texts == sorted(texts)
-    assert len({len(text) for text in texts}) == 1
+    assert texts[3] == b"%020d%020d" % (2**63, 2**64 - 1)
+    stored = stored_versions(
+        [(texts[0], b"time"), (texts[1], None), (None, None), *zip(texts, texts, strict=True)]
+    )
+    assert stored.is_there.tolist() == [True, False, False] + [True] * 7
+    assert list(zip(stored.event_times_us[3:], stored.revisions[3:], strict=True)) == versions
+
+
+class InterruptedPool:
+    """A pool of connections on which something happens after what was sent first."""
+
+    def __init__(self, pool: Any, interrupt: Callable[[], object]) -> None:
+        self.pool = pool
+        self.interrupts = [interrupt]
+
+    def get_connection(self) -> Any:
+        """The pool's own connection, with an interruption ahead."""
+        connection = self.pool.get_connection()
+        send = type(connection).send_packed_command
+
+        def interrupted(packed: Any) -> None:
+            send(connection, packed)
+            # Redis has taken in what was sent when another connection is answered.
+            while self.interrupts:
+                connection.can_read(timeout=PATIENCE_S)
+                self.interrupts.pop()()
+
+        connection.send_packed_command = interrupted
+        return connection
+
+    def release(self, connection: Any) -> None:
+        """Back to the pool, as it was."""
+        del connection.send_packed_command
+        self.pool.release(connection)
+
+
+def test_another_writer_between_look_and_write_is_seen(home: Path, redis: Any) -> None:
+    """A row that became newer meanwhile is refused, and the others of its batch are written."""
+    features = Features.open(home)
+    batch = pa.concat_tables([item("old", NOW_MS, key=f"i{place}") for place in range(5)])
+    online: Any = features._online
+    client = online._get_client(features._store.config.online_store)
+    pool = client.connection_pool
+    newer = item("newer", NOW_MS + 1, key="i3")
+    client.connection_pool = InterruptedPool(pool, lambda: Features.open(home).write(ITEMS, newer))
+    assert features.write(ITEMS, batch) == 4
+    assert client.connection_pool.interrupts == []
+    client.connection_pool = pool
+    titles = features.read(ITEMS, [f"i{place}" for place in range(5)])["title"].to_pylist()
+    assert titles == ["old", "old", "old", "newer", "old"]
+
+
+def test_a_full_redis_says_so(home: Path, redis: Any) -> None:
+    """Redis refuses writes at its limit: the error is Redis' own, which names the setting."""
+    features = Features.open(home)
+    redis.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(OnlineStoreError, match="maxmemory"):
+            features.write(ITEMS, item("Tea", NOW_MS))
+    finally:
+        redis.config_set("maxmemory", 0)
+    assert features.write(ITEMS, item("Tea", NOW_MS)) == 1
 
 
 def test_a_removed_view_leaves_no_guard(home: Path, redis: Any) -> None:
