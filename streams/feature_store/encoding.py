@@ -26,12 +26,12 @@ from reaseq.types import Bytes, Int64s
 ENTITY_KEY_VERSION = 3
 
 STRING_TAG, INT64_TAG, DOUBLE_TAG = b"\x12", b"\x20", b"\x29"
-STRING_LIST_TAG, INT64_LIST_TAG, DOUBLE_LIST_TAG = b"\x62", b"\x72", b"\x7a"
-ELEMENTS_TAG = b"\x0a"
+STRING_LIST, INT64_LIST, DOUBLE_LIST = 0x62, 0x72, 0x7A
+ELEMENTS = 0x0A
 """Field number and wire type of `Value` and its list messages, as one byte each."""
 
-STRING_LIST, ELEMENTS = STRING_LIST_TAG[0], ELEMENTS_TAG[0]
-"""For the compiled loops."""
+MAX_VARINT = 10
+"""Bytes of the longest."""
 
 
 SECONDS_TAG, NANOS_TAG = b"\x08", b"\x10"
@@ -145,20 +145,21 @@ def _string_lists(column: pa.Array) -> pa.Array:
     offsets, elements = _elements(column)
     starts, data = byte_ranges(elements)
     lengths = _string_list_lengths(starts, offsets)
-    # A tag and the longest varint in front of each.
-    written = np.empty(lengths.sum() + 11 * len(lengths), np.uint8)
+    written = np.empty(lengths.sum() + (1 + MAX_VARINT) * len(lengths), np.uint8)
     return _slices(written, _write_string_lists(data, starts, offsets, lengths, written))
 
 
 def _int64_lists(column: pa.Array) -> pa.Array:
     offsets, elements = _elements(column)
-    return _packed(INT64_LIST_TAG, _varints(elements.to_numpy(zero_copy_only=False), offsets))
+    numbers = np.ascontiguousarray(elements.to_numpy(zero_copy_only=False))
+    data, starts = _write_varints(numbers.view(np.uint64))
+    return _packed(INT64_LIST, data, starts[offsets])
 
 
 def _double_lists(column: pa.Array) -> pa.Array:
     offsets, elements = _elements(column)
     numbers = elements.to_numpy(zero_copy_only=False)
-    return _packed(DOUBLE_LIST_TAG, _slices(numbers, 8 * offsets))
+    return _packed(DOUBLE_LIST, np.ascontiguousarray(numbers).view(np.uint8), 8 * offsets)
 
 
 def _elements(column: pa.Array) -> tuple[Int64s, pa.Array]:
@@ -173,11 +174,9 @@ def _elements(column: pa.Array) -> tuple[Int64s, pa.Array]:
     return offsets, elements
 
 
-def _packed(tag: bytes, elements: pa.Array) -> pa.Array:
-    """A list message round packed numbers; an empty list has no inner field at all."""
-    inner = _prefixed(ELEMENTS_TAG, elements)
-    is_empty = pc.equal(pc.binary_length(elements), 0)
-    return _prefixed(tag, pc.if_else(is_empty, _constant(b""), inner))
+def _packed(tag: int, data: Bytes, offsets: Int64s) -> pa.Array:
+    """List messages round packed numbers, those of list i at `[offsets[i], offsets[i + 1])`."""
+    return _slices(*_write_packed(tag, data, offsets))
 
 
 def _prefixed(tag: bytes, content: pa.Array) -> pa.Array:
@@ -219,7 +218,7 @@ def _slices(data: npt.NDArray[np.generic], offsets: npt.NDArray[np.integer]) -> 
 @compiled
 def _write_varints(numbers: npt.NDArray[np.uint64]) -> tuple[Bytes, Int64s]:
     """Base-128 varints back to back, and where each starts (one entry more than numbers)."""
-    data = np.empty(10 * len(numbers), np.uint8)
+    data = np.empty(MAX_VARINT * len(numbers), np.uint8)
     starts = np.empty(len(numbers) + 1, np.int64)
     position = 0
     for index in range(len(numbers)):
@@ -241,10 +240,43 @@ def _put_varint(data: Bytes, position: int, number: np.uint64) -> int:
 
 
 @compiled
-def _varint_length(number: np.int64) -> int:
+def put_bytes(data: Bytes, position: int, content: Bytes) -> int:
+    """Write bytes; return the position behind them."""
+    target = data[position : position + len(content)]
+    for index in range(len(content)):  # from zero on views: this compiles to a block copy
+        target[index] = content[index]
+    return position + len(content)
+
+
+@compiled
+def _write_packed(tag: int, data: Bytes, offsets: Int64s) -> tuple[Bytes, Int64s]:
+    """The value of each list, and where each starts (one entry more than lists).
+
+    An empty list has no inner field at all.
+    """
+    num_lists = len(offsets) - 1
+    written = np.empty(len(data) + 2 * (1 + MAX_VARINT) * num_lists, np.uint8)
+    starts = np.empty(num_lists + 1, np.int64)
+    position = 0
+    for row in range(num_lists):
+        starts[row] = position
+        content = data[offsets[row] : offsets[row + 1]]
+        size = 0 if len(content) == 0 else 1 + _varint_length(len(content)) + len(content)
+        written[position] = np.uint8(tag)
+        position = _put_varint(written, position + 1, np.uint64(size))
+        if size:
+            written[position] = np.uint8(ELEMENTS)
+            position = _put_varint(written, position + 1, np.uint64(len(content)))
+            position = put_bytes(written, position, content)
+    starts[num_lists] = position
+    return written[:position], starts
+
+
+@compiled
+def _varint_length(number: int) -> int:
     length = 1
     while number >= 128:
-        number >>= np.int64(7)
+        number >>= 7
         length += 1
     return length
 
@@ -256,7 +288,7 @@ def _string_list_lengths(starts: npt.NDArray[np.int32], offsets: Int64s) -> Int6
     for row in range(len(lengths)):
         for element in range(offsets[row], offsets[row + 1]):
             length = np.int64(starts[element + 1]) - np.int64(starts[element])
-            lengths[row] += 1 + _varint_length(length) + length
+            lengths[row] += 1 + _varint_length(int(length)) + length
     return lengths
 
 

@@ -26,13 +26,15 @@ from reaseq.schemas import EVENT_SCHEMA, ORDER_SCHEMA
 from reaseq.sequences.as_of import with_sequences
 from reaseq.sequences.state import SequenceState
 from streams.feature_store.encoding import encode_entity_keys
-from streams.feature_store.guard import GuardedOnlineStore
+from streams.feature_store.guard import ROWS_AT_ONCE, GuardedOnlineStore, pass_guard
 from streams.feature_store.repository import (
     OnlineStoreName,
     apply_definitions,
     open_store,
     table_uri,
 )
+from streams.feature_store.resp import commands
+from streams.feature_store.version_texts import stored_versions, version_texts
 from streams.feature_store.views import (
     checked,
     encode_rows,
@@ -104,8 +106,10 @@ class Features:
         """
         if rows.num_rows == 0:
             return 0
-        encoded = encode_rows(view, checked(view, rows))
-        return self._online.write_rows(self._store.config, self._views[view], encoded)
+        rows = checked(view, rows)
+        starts = range(0, rows.num_rows, ROWS_AT_ONCE)
+        batches = (encode_rows(view, rows.slice(start, ROWS_AT_ONCE)) for start in starts)
+        return self._online.write_rows(self._store.config, self._views[view], batches)
 
     def read(self, view: ViewSpec, ids: Sequence[str]) -> pa.Table:
         """The rows of those users or items that have one in `view`, each once."""
@@ -188,7 +192,7 @@ class Features:
 
 
 def warm_up() -> None:
-    """Load the compiled loops of merging and encoding, or the first events wait for them."""
+    """Load the compiled loops of merging and writing, or the first events wait for them."""
     event = {
         "event_id": "e",
         "user_id": "u",
@@ -199,4 +203,7 @@ def warm_up() -> None:
     }
     state = SequenceState()
     state.merge(pa.Table.from_pylist([event], schema=EVENT_SCHEMA))
-    encode_rows(SEQUENCES, checked(SEQUENCES, state.rows()))
+    rows = encode_rows(SEQUENCES, checked(SEQUENCES, state.rows()))
+    texts = version_texts(rows.event_times_us, rows.revisions)
+    pass_guard(rows, stored_versions([(text, b"") for text in texts.to_pylist()]))
+    commands([b"HSET", rows.entity_keys, b"version", texts])

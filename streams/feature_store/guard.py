@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -38,6 +39,13 @@ FeastRow = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 RowVersion = tuple[int, int]
 """Event time in microseconds since 1970 and revision; compared in this sequence."""
 
+ROWS_AT_ONCE = 250
+"""Rows that are encoded together: while a store takes them in, the next are encoded.
+
+More would be faster to encode, up to what a processor's cache holds, and slower for Redis, which
+compares every key of a transaction with those before it.
+"""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -52,7 +60,9 @@ class GuardedOnlineStore(Protocol):
     num_accepted: int
     num_refused: int
 
-    def write_rows(self, config: RepoConfig, view: FeatureView, rows: EncodedRows) -> int:
+    def write_rows(
+        self, config: RepoConfig, view: FeatureView, batches: Iterable[EncodedRows]
+    ) -> int:
         """Write the rows whose version is not below the stored one; return how many those were.
 
         The effect is that of writing the rows one by one in the order given. A row is seen whole or

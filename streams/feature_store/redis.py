@@ -12,7 +12,7 @@ only its owner may read. A Redis database serves one home: the keys do not tell 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -57,11 +57,13 @@ class GuardedRedisOnlineStore(GuardCounts, RedisOnlineStore):
     _client: Redis | None = None
     _client_async: redis_asyncio.Redis | None = None
 
-    def write_rows(self, config: RepoConfig, view: FeatureView, rows: EncodedRows) -> int:
+    def write_rows(
+        self, config: RepoConfig, view: FeatureView, batches: Iterable[EncodedRows]
+    ) -> int:
         """See `GuardedOnlineStore.write_rows`; some hundred rows are one step, a batch is not."""
         with self._rows(config, view) as stored:
-            num_accepted = stored.write(rows)
-        self._count(view.name, num_accepted, len(rows) - num_accepted)
+            num_accepted, num_refused = stored.write(batches)
+        self._count(view.name, num_accepted, num_refused)
         return num_accepted
 
     def has_rows(self, config: RepoConfig, view: FeatureView, entity_keys: pa.Array) -> Bools:
@@ -86,7 +88,7 @@ class GuardedRedisOnlineStore(GuardCounts, RedisOnlineStore):
         """Feast's own way in (`write_to_online_store`, `push`, `materialize`), guarded alike."""
         if not data:
             return
-        self.write_rows(config, table, encoded(config, data))
+        self.write_rows(config, table, [encoded(config, data)])
         if progress:
             progress(len(data))
 

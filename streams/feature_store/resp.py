@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from reaseq.compiled import compiled
 from reaseq.types import Bytes, Int64s
-from streams.feature_store.encoding import byte_ranges
+from streams.feature_store.encoding import byte_ranges, put_bytes
 
 LINE_END = b"\r\n"
 RETURN, NEWLINE, DOLLAR, ZERO = 0x0D, 0x0A, 0x24, 0x30
@@ -94,19 +94,10 @@ def _num_digits(numbers: Int64s) -> Int64s:
 
 
 @compiled
-def _put_bytes(data: Bytes, position: int, content: Bytes) -> int:
-    """Write bytes; return the position behind them."""
-    target = data[position : position + len(content)]
-    for index in range(len(content)):  # from zero on views: this compiles to a block copy
-        target[index] = content[index]
-    return position + len(content)
-
-
-@compiled
 def _put_constant(data: Bytes, positions: Int64s, content: Bytes) -> None:
     """Append the same bytes to every command."""
     for row in range(len(positions)):
-        positions[row] = _put_bytes(data, positions[row], content)
+        positions[row] = put_bytes(data, positions[row], content)
 
 
 @compiled
@@ -120,7 +111,7 @@ def _put_column(
         data[position] = np.uint8(DOLLAR)
         position = _put_number(data, position + 1, length)
         position = _put_line_end(data, position)
-        position = _put_bytes(data, position, content[start : start + length])
+        position = put_bytes(data, position, content[start : start + length])
         positions[row] = _put_line_end(data, position)
 
 

@@ -68,16 +68,16 @@ class GuardedSqliteOnlineStore(GuardCounts, SqliteOnlineStore):
         super().__init__()
         self._connections = ThreadConnections(GUARD_TABLE, BUSY_TIMEOUT_S)
 
-    def write_rows(self, config: RepoConfig, view: FeatureView, rows: EncodedRows) -> int:
+    def write_rows(
+        self, config: RepoConfig, view: FeatureView, batches: Iterable[EncodedRows]
+    ) -> int:
         """See `GuardedOnlineStore.write_rows`; one short transaction, all or nothing."""
         table = compute_table_id(config.project, view)
         connection = self._get_conn(config)
+        whole = list(batches)  # encoded before others have to wait
         with _immediate_transaction(connection):
-            stored = _stored_versions(connection, table, rows.entity_keys.to_pylist())
-            num_accepted, newest = pass_guard(rows, stored)
-            passed = rows if len(newest) == len(rows) else rows.take(newest)
-            _write(connection, table, passed)
-        self._count(view.name, num_accepted, len(rows) - num_accepted)
+            num_accepted = sum(_write(connection, table, rows) for rows in whole)
+        self._count(view.name, num_accepted, sum(map(len, whole)) - num_accepted)
         return num_accepted
 
     def has_rows(self, config: RepoConfig, view: FeatureView, entity_keys: pa.Array) -> Bools:
@@ -114,7 +114,7 @@ class GuardedSqliteOnlineStore(GuardCounts, SqliteOnlineStore):
         """Feast's own way in (`write_to_online_store`, `push`, `materialize`), guarded alike."""
         if not data:
             return
-        self.write_rows(config, table, encoded(config, data))
+        self.write_rows(config, table, [encoded(config, data)])
         if progress:
             progress(len(data))
 
@@ -189,7 +189,15 @@ def _select(
     return connection.execute(f"{select} ({','.join('?' * len(keys))})", keys)
 
 
-def _write(connection: sqlite3.Connection, table: str, rows: EncodedRows) -> None:
+def _write(connection: sqlite3.Connection, table: str, rows: EncodedRows) -> int:
+    """Write the rows that pass the guard; return how many passed."""
+    stored = _stored_versions(connection, table, rows.entity_keys.to_pylist())
+    num_accepted, newest = pass_guard(rows, stored)
+    _write_all(connection, table, rows if len(newest) == len(rows) else rows.take(newest))
+    return num_accepted
+
+
+def _write_all(connection: sqlite3.Connection, table: str, rows: EncodedRows) -> None:
     """Write rows of distinct keys and their versions."""
     keys = rows.entity_keys.to_pylist()
     columns = [keys, _seconds(rows.event_times_us), _seconds(rows.event_times_us + rows.revisions)]

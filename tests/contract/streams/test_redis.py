@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
 from pydantic import SecretStr
@@ -35,30 +34,6 @@ def home(tmp_path: Path, redis: Any, redis_url: str) -> Path:
     """A home whose online store is Redis, and nothing in it."""
     Features.apply(tmp_path, "redis", SecretStr(redis_url))
     return tmp_path
-
-
-def test_row_versions_are_exact() -> None:
-    """A microsecond and a revision count, they compare as their numbers do, and come back."""
-    from streams.feature_store.redis_rows import stored_versions, version_texts
-
-    versions = [
-        (-1, 5),
-        (0, -(2**63)),
-        (0, 2**63 - 2),
-        (0, 2**63 - 1),
-        (2**60, 0),
-        (2**60 + 1, -1),
-        (2**63 - 1, 0),
-    ]
-    times_us, revisions = np.array(versions).T
-    texts = version_texts(times_us.copy(), revisions.copy()).to_pylist()
-    assert texts == sorted(texts)
-    assert texts[3] == b"%020d%020d" % (2**63, 2**64 - 1)
-    stored = stored_versions(
-        [(texts[0], b"time"), (texts[1], None), (None, None), *zip(texts, texts, strict=True)]
-    )
-    assert stored.is_there.tolist() == [True, False, False] + [True] * 7
-    assert list(zip(stored.event_times_us[3:], stored.revisions[3:], strict=True)) == versions
 
 
 class InterruptedPool:
