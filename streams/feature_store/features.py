@@ -78,7 +78,8 @@ class Features:
         """Make `home` a feature store, or bring it up to date; False when it was already.
 
         Once, in the driver, before others open the home. Takes 0.1 s, or 1 ms without a change.
-        `redis_url` goes with `online="redis"`; raises OnlineStoreError when it does not answer.
+        `redis_url` goes with `online="redis"`; raises OnlineStoreError when it does not answer, and
+        InputError when it would drop features at its limit (`streams.feature_store.eviction`).
         `tables` is where the offline tables lie if not in the home: a folder, or s3://bucket/prefix.
         `max_events` is how long a sequence is at most.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 from pydantic import SecretStr
 
+from reaseq.errors import InputError
 from reaseq.feature_views import ITEMS
 from reaseq.free_port import free_port
 from reaseq.schemas import ITEM_SCHEMA
@@ -78,6 +79,57 @@ def test_another_writer_between_look_and_write_is_seen(home: Path, redis: Any) -
     client.connection_pool = pool
     titles = features.read(ITEMS, [f"i{place}" for place in range(5)])["title"].to_pylist()
     assert titles == ["old", "old", "old", "newer", "old"]
+
+
+@pytest.fixture
+def limited(redis: Any) -> Iterator[Any]:
+    """A Redis with a limit far off, which is gone afterwards."""
+    redis.config_set("maxmemory", 2**30)
+    yield redis
+    redis.config_set("maxmemory", 0)
+    redis.config_set("maxmemory-policy", "noeviction")
+    redis.acl_deluser("guest")
+
+
+def test_a_redis_that_drops_features_is_refused(
+    tmp_path: Path, limited: Any, redis_url: str
+) -> None:
+    """Applying says what would happen and what to set; who drops only what expires is welcome."""
+    for policy in ("allkeys-lru", "allkeys-lfu", "allkeys-random"):
+        limited.config_set("maxmemory-policy", policy)
+        with pytest.raises(InputError, match=rf"without a word \({policy}\); .*noeviction"):
+            Features.apply(tmp_path, "redis", SecretStr(redis_url))
+    for policy in ("noeviction", "volatile-lru", "volatile-ttl"):
+        limited.config_set("maxmemory-policy", policy)
+        Features.apply(tmp_path, "redis", SecretStr(redis_url))
+    limited.config_set("maxmemory-policy", "allkeys-lru")
+    limited.config_set("maxmemory", 0)
+    Features.apply(tmp_path, "redis", SecretStr(redis_url))
+
+
+@pytest.mark.parametrize("may", ["+config|get -info", "+info -config"])
+def test_one_way_to_look_is_enough(tmp_path: Path, limited: Any, redis_url: str, may: str) -> None:
+    """Hosted ones forbid one of the two."""
+    limited.config_set("maxmemory-policy", "allkeys-lru")
+    with pytest.raises(InputError, match="allkeys-lru"):
+        Features.apply(tmp_path, "redis", as_guest(limited, redis_url, may))
+
+
+def test_a_redis_that_does_not_let_us_look_is_used_with_a_warning(
+    tmp_path: Path, limited: Any, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it does at its limit is then for its owner to know."""
+    assert Features.apply(tmp_path, "redis", as_guest(limited, redis_url, "-info -config"))
+    assert "does not say" in caplog.text
+    assert "noeviction" in caplog.text
+
+
+def as_guest(redis: Any, url: str, may: str) -> SecretStr:
+    """The address with a user who may do everything but look, or little of that."""
+    redis.execute_command(
+        "ACL", "SETUSER", "guest", "reset", "on", ">pw", "~*", "&*", "+@all", *may.split()
+    )
+    return SecretStr(f"redis://guest:pw@{url.partition('@')[2]}")
 
 
 def test_a_full_redis_says_so(home: Path, redis: Any) -> None:
