@@ -7,6 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ import psutil
 
 from ray_apps.settings import Settings
 from ray_apps.text_generation.choose import available
+from reaseq.errors import ReaseqError
 from reaseq.free_port import is_free
 from streams.log.broker import start_broker
 from streams.log.kafka import KafkaLog
@@ -47,6 +49,7 @@ def examine(settings: Settings) -> list[Finding]:
         _language_model,
         _codecs,
         _broker,
+        _online_store,
         _http_port,
     ]
     return [check(settings) for check in checks]
@@ -126,6 +129,25 @@ def _broker(settings: Settings) -> Finding:
         return Finding("Kafka", False, str(error), fix)
     started = "embedded broker" if settings.kafka.launcher is None else settings.kafka.launcher
     return Finding("Kafka", True, f"{started} starts and stops")
+
+
+def _online_store(settings: Settings) -> Finding:
+    """Reach the configured Redis, and see whether it keeps what it is given."""
+    url = settings.features.redis_url
+    if settings.features.online != "redis" or url is None:
+        return Finding("Online store", True, "SQLite, in the home")
+    # Here: who keeps to SQLite needs no Redis client, and Feast takes seconds to load.
+    from streams.feature_store.eviction import ADVICE, eviction_of
+    from streams.feature_store.redis import connect
+
+    try:
+        with closing(connect(url.get_secret_value())) as client:
+            eviction = eviction_of(client)
+    except ReaseqError as error:
+        return Finding("Online store", False, str(error), "fix features.redis_url in the settings")
+    if eviction is None:
+        return Finding("Online store", True, f"Redis, which does not say what it drops: {ADVICE}")
+    return Finding("Online store", not eviction.loses_features, f"Redis: {eviction}", ADVICE)
 
 
 def _http_port(settings: Settings) -> Finding:

@@ -57,8 +57,8 @@ class ThreadConnections:
             check_same_thread=False,
         )
         connection.execute("PRAGMA journal_mode = WAL")
-        # A commit survives a killed process; only a power cut can lose the last ones, and the
-        # log replays those.
+        # A commit survives a killed process; only a power cut can lose the last ones. Who must
+        # know that they are on the disk asks for it (`GuardedSqliteOnlineStore.sync`).
         connection.execute("PRAGMA synchronous = NORMAL")
         # 32 MiB of log instead of 4 before a writer stops to fold it in: a third more inserts.
         connection.execute("PRAGMA wal_autocheckpoint = 8000")

@@ -1,9 +1,10 @@
 """Arrow columns to the bytes that Feast's online stores hold, a whole column at a time.
 
-Feast builds one Python protobuf object a value, which is where most of an online write goes. The
-same bytes can be joined from Arrow buffers. What comes out is byte for byte what
-`Value.SerializeToString()` gives (feast/protos/feast/types/Value.proto), so Feast reads it back
-without knowing. Every guarded store writes `EncodedRows`, whatever its layout.
+Feast builds one Python protobuf object a value, which is where most of an online write goes. Here a
+column of bytes is joined from Arrow buffers, or written by a compiled loop where one value is made
+of many. What comes out is byte for byte what `Value.SerializeToString()` gives
+(feast/protos/feast/types/Value.proto), so Feast reads it back without knowing. Every guarded store
+writes `EncodedRows`, whatever its layout.
 """
 
 from __future__ import annotations
@@ -20,40 +21,80 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
 from reaseq.compiled import compiled
-from reaseq.types import Int64s
+from reaseq.types import Bytes, Int64s
 
 ENTITY_KEY_VERSION = 3
 
 STRING_TAG, INT64_TAG, DOUBLE_TAG = b"\x12", b"\x20", b"\x29"
-STRING_LIST_TAG, INT64_LIST_TAG, DOUBLE_LIST_TAG = b"\x62", b"\x72", b"\x7a"
-ELEMENTS_TAG = b"\x0a"
+STRING_LIST, INT64_LIST, DOUBLE_LIST = 0x62, 0x72, 0x7A
+ELEMENTS = 0x0A
 """Field number and wire type of `Value` and its list messages, as one byte each."""
 
+MAX_VARINT = 10
+"""Bytes of the longest."""
 
-@dataclass(frozen=True, kw_only=True)
+
+SECONDS_TAG, NANOS_TAG = b"\x08", b"\x10"
+"""The same of `google.protobuf.Timestamp`."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class EncodedRows:
-    """Rows of one feature view as bytes: parallel lists, one entry a row.
+    """Rows of one feature view as bytes, by column: one entry a row in each.
 
-    `row_versions` holds `(event time in microseconds, revision)`, which orders the versions of a
-    row. `texts` holds the readable form of scalar features, which Feast keeps beside the bytes.
+    The version of a row is `(event time in microseconds, revision)`. `texts` holds the readable
+    form of the scalar features, which Feast keeps beside their bytes.
     """
 
-    entity_keys: list[bytes]
-    row_versions: list[tuple[int, int]]
-    values: dict[str, list[bytes]]
+    entity_keys: pa.Array
+    event_times_us: Int64s
+    revisions: Int64s
+    values: dict[str, pa.Array]
     texts: dict[str, list[str | None]]
 
+    def __len__(self) -> int:
+        """The number of rows."""
+        return len(self.entity_keys)
 
-def encode_entity_keys(join_key: str, ids: pa.Array) -> list[bytes]:
+    def slice(self, start: int, length: int) -> EncodedRows:
+        """Some rows that follow each other, not copied."""
+        end = start + length
+        return EncodedRows(
+            entity_keys=self.entity_keys.slice(start, length),
+            event_times_us=self.event_times_us[start:end],
+            revisions=self.revisions[start:end],
+            values={name: column.slice(start, length) for name, column in self.values.items()},
+            texts={name: column[start:end] for name, column in self.texts.items()},
+        )
+
+    def take(self, indices: Int64s) -> EncodedRows:
+        """The rows at these indices."""
+        return EncodedRows(
+            entity_keys=self.entity_keys.take(indices),
+            event_times_us=self.event_times_us[indices],
+            revisions=self.revisions[indices],
+            values={name: column.take(indices) for name, column in self.values.items()},
+            texts={name: [column[i] for i in indices] for name, column in self.texts.items()},
+        )
+
+
+def encode_entity_keys(join_key: str, ids: pa.Array) -> pa.Array:
     """The serialised entity keys of string `ids`, as Feast's online stores index them."""
     empty = EntityKey(join_keys=[join_key], entity_values=[Value(string_val="")])
     # The key of an id is the key of "" with the last four bytes (the length) and the id replaced.
     head = serialize_entity_key(empty, entity_key_serialization_version=ENTITY_KEY_VERSION)[:-4]
-    encoded = (i.encode() for i in ids.to_pylist())
-    return [head + len(i).to_bytes(4, "little") + i for i in encoded]
+    content = ids.cast(pa.binary())
+    lengths = pc.binary_length(content).to_numpy(zero_copy_only=False).astype("<u4")
+    return _joined(_constant(head), _slices(lengths, 4 * np.arange(len(lengths) + 1)), content)
 
 
-def encode_values(column: pa.Array) -> list[bytes]:
+def encode_timestamps(times_us: Int64s) -> pa.Array:
+    """Microseconds since 1970 as serialised `google.protobuf.Timestamp`."""
+    seconds, micros = np.divmod(times_us, 1_000_000)
+    return _joined(_int64_field(SECONDS_TAG, seconds), _int64_field(NANOS_TAG, micros * 1000))
+
+
+def encode_values(column: pa.Array) -> pa.Array:
     """One serialised `Value` a row; a null row becomes the empty `Value`, which reads as None.
 
     A null inside a list of floats becomes NaN. Raises ValueError for a null inside another list
@@ -64,16 +105,26 @@ def encode_values(column: pa.Array) -> list[bytes]:
         raise ValueError(f"no online encoding for {column.type}: add it to ENCODERS")
     encoded = encode(column)
     if column.null_count:
-        encoded = pc.if_else(column.is_valid(), encoded, pa.scalar(b"", pa.binary()))
-    values: list[bytes] = encoded.to_pylist()
-    return values
+        encoded = pc.if_else(column.is_valid(), encoded, _constant(b""))
+    return encoded
 
 
 def encode_texts(column: pa.Array) -> list[str | None]:
-    """The readable form of a scalar column; lists have none."""
-    if pa.types.is_list(column.type):
-        return [None] * len(column)
+    """The readable form of a scalar column."""
     return [None if v is None else str(v) for v in column.to_pylist()]
+
+
+def byte_ranges(column: pa.Array) -> tuple[npt.NDArray[np.int32], Bytes]:
+    """Of strings or bytes, without a copy: entry i is `data[starts[i] : starts[i + 1]]`.
+
+    Both are read-only, so that loops are compiled for one kind of array. A null is an empty range.
+    """
+    _, starts, data = (memoryview(buffer or b"").toreadonly() for buffer in column.buffers())
+    first = column.offset
+    return (
+        np.frombuffer(starts, np.int32)[first : first + len(column) + 1],
+        np.frombuffer(data, np.uint8),
+    )
 
 
 def _strings(column: pa.Array) -> pa.Array:
@@ -92,23 +143,23 @@ def _doubles(column: pa.Array) -> pa.Array:
 
 def _string_lists(column: pa.Array) -> pa.Array:
     offsets, elements = _elements(column)
-    messages = _prefixed(ELEMENTS_TAG, elements.cast(pa.binary()))
-    _, offset_buffer, data_buffer = messages.buffers()
-    assert offset_buffer is not None
-    data = np.frombuffer(memoryview(data_buffer or b""), np.uint8)
-    starts = np.frombuffer(memoryview(offset_buffer), np.int32)[: len(messages) + 1]
-    return _prefixed(STRING_LIST_TAG, _slices(data, starts[offsets]))
+    starts, data = byte_ranges(elements)
+    lengths = _string_list_lengths(starts, offsets)
+    written = np.empty(lengths.sum() + (1 + MAX_VARINT) * len(lengths), np.uint8)
+    return _slices(written, _write_string_lists(data, starts, offsets, lengths, written))
 
 
 def _int64_lists(column: pa.Array) -> pa.Array:
     offsets, elements = _elements(column)
-    return _packed(INT64_LIST_TAG, _varints(elements.to_numpy(zero_copy_only=False), offsets))
+    numbers = np.ascontiguousarray(elements.to_numpy(zero_copy_only=False))
+    data, starts = _write_varints(numbers.view(np.uint64))
+    return _packed(INT64_LIST, data, starts[offsets])
 
 
 def _double_lists(column: pa.Array) -> pa.Array:
     offsets, elements = _elements(column)
     numbers = elements.to_numpy(zero_copy_only=False)
-    return _packed(DOUBLE_LIST_TAG, _slices(numbers, 8 * offsets))
+    return _packed(DOUBLE_LIST, np.ascontiguousarray(numbers).view(np.uint8), 8 * offsets)
 
 
 def _elements(column: pa.Array) -> tuple[Int64s, pa.Array]:
@@ -123,11 +174,9 @@ def _elements(column: pa.Array) -> tuple[Int64s, pa.Array]:
     return offsets, elements
 
 
-def _packed(tag: bytes, elements: pa.Array) -> pa.Array:
-    """A list message round packed numbers; an empty list has no inner field at all."""
-    inner = _prefixed(ELEMENTS_TAG, elements)
-    is_empty = pc.equal(pc.binary_length(elements), 0)
-    return _prefixed(tag, pc.if_else(is_empty, pa.scalar(b"", pa.binary()), inner))
+def _packed(tag: int, data: Bytes, offsets: Int64s) -> pa.Array:
+    """List messages round packed numbers, those of list i at `[offsets[i], offsets[i + 1])`."""
+    return _slices(*_write_packed(tag, data, offsets))
 
 
 def _prefixed(tag: bytes, content: pa.Array) -> pa.Array:
@@ -135,6 +184,13 @@ def _prefixed(tag: bytes, content: pa.Array) -> pa.Array:
     lengths = pc.binary_length(content).to_numpy(zero_copy_only=False).astype(np.int64)
     sizes = _varints(lengths, np.arange(len(lengths) + 1))
     return _joined(_constant(tag), sizes, content)
+
+
+def _int64_field(tag: bytes, numbers: Int64s) -> pa.Array:
+    """Each number as a varint field, which a message lacks where it is zero."""
+    field = _joined(_constant(tag), _varints(numbers, np.arange(len(numbers) + 1)))
+    present: pa.Array = pc.if_else(pa.array(numbers != 0), field, _constant(b""))
+    return present
 
 
 def _joined(*columns: pa.Array | pa.Scalar) -> pa.Array:
@@ -160,24 +216,106 @@ def _slices(data: npt.NDArray[np.generic], offsets: npt.NDArray[np.integer]) -> 
 
 
 @compiled
-def _write_varints(
-    numbers: npt.NDArray[np.uint64],
-) -> tuple[npt.NDArray[np.uint8], Int64s]:
+def _write_varints(numbers: npt.NDArray[np.uint64]) -> tuple[Bytes, Int64s]:
     """Base-128 varints back to back, and where each starts (one entry more than numbers)."""
-    data = np.empty(10 * len(numbers), np.uint8)
+    data = np.empty(MAX_VARINT * len(numbers), np.uint8)
     starts = np.empty(len(numbers) + 1, np.int64)
     position = 0
     for index in range(len(numbers)):
         starts[index] = position
-        rest = numbers[index]
-        while rest >= np.uint64(128):
-            data[position] = np.uint8(rest & np.uint64(127)) | np.uint8(128)
-            rest >>= np.uint64(7)
-            position += 1
-        data[position] = np.uint8(rest)
-        position += 1
+        position = _put_varint(data, position, numbers[index])
     starts[len(numbers)] = position
     return data[:position], starts
+
+
+@compiled
+def _put_varint(data: Bytes, position: int, number: np.uint64) -> int:
+    """Write a varint; return the position behind it."""
+    while number >= np.uint64(128):
+        data[position] = np.uint8(number & np.uint64(127)) | np.uint8(128)
+        number >>= np.uint64(7)
+        position += 1
+    data[position] = np.uint8(number)
+    return position + 1
+
+
+@compiled
+def put_bytes(data: Bytes, position: int, content: Bytes) -> int:
+    """Write bytes; return the position behind them."""
+    target = data[position : position + len(content)]
+    for index in range(len(content)):  # from zero on views: this compiles to a block copy
+        target[index] = content[index]
+    return position + len(content)
+
+
+@compiled
+def _write_packed(tag: int, data: Bytes, offsets: Int64s) -> tuple[Bytes, Int64s]:
+    """The value of each list, and where each starts (one entry more than lists).
+
+    An empty list has no inner field at all.
+    """
+    num_lists = len(offsets) - 1
+    written = np.empty(len(data) + 2 * (1 + MAX_VARINT) * num_lists, np.uint8)
+    starts = np.empty(num_lists + 1, np.int64)
+    position = 0
+    for row in range(num_lists):
+        starts[row] = position
+        content = data[offsets[row] : offsets[row + 1]]
+        size = 0 if len(content) == 0 else 1 + _varint_length(len(content)) + len(content)
+        written[position] = np.uint8(tag)
+        position = _put_varint(written, position + 1, np.uint64(size))
+        if size:
+            written[position] = np.uint8(ELEMENTS)
+            position = _put_varint(written, position + 1, np.uint64(len(content)))
+            position = put_bytes(written, position, content)
+    starts[num_lists] = position
+    return written[:position], starts
+
+
+@compiled
+def _varint_length(number: int) -> int:
+    length = 1
+    while number >= 128:
+        number >>= 7
+        length += 1
+    return length
+
+
+@compiled
+def _string_list_lengths(starts: npt.NDArray[np.int32], offsets: Int64s) -> Int64s:
+    """How long the message of each list is; string e is `[starts[e], starts[e + 1])`."""
+    lengths = np.zeros(len(offsets) - 1, np.int64)
+    for row in range(len(lengths)):
+        for element in range(offsets[row], offsets[row + 1]):
+            length = np.int64(starts[element + 1]) - np.int64(starts[element])
+            lengths[row] += 1 + _varint_length(int(length)) + length
+    return lengths
+
+
+@compiled
+def _write_string_lists(
+    data: Bytes,
+    starts: npt.NDArray[np.int32],
+    offsets: Int64s,
+    lengths: Int64s,
+    written: Bytes,
+) -> Int64s:
+    """Write the value of each list; return where each starts (one entry more than lists)."""
+    begins = np.empty(len(offsets), np.int64)
+    position = 0
+    for row in range(len(lengths)):
+        begins[row] = position
+        written[position] = np.uint8(STRING_LIST)
+        position = _put_varint(written, position + 1, np.uint64(lengths[row]))
+        for element in range(offsets[row], offsets[row + 1]):
+            start, end = np.int64(starts[element]), np.int64(starts[element + 1])
+            written[position] = np.uint8(ELEMENTS)
+            position = _put_varint(written, position + 1, np.uint64(end - start))
+            for source in range(start, end):
+                written[position] = data[source]
+                position += 1
+    begins[len(lengths)] = position
+    return begins
 
 
 ENCODERS: dict[pa.DataType, Callable[[pa.Array], pa.Array]] = {

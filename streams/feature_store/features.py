@@ -25,20 +25,24 @@ from reaseq.feature_views import SEQUENCES, VIEWS, ViewSpec
 from reaseq.schemas import EVENT_SCHEMA, ORDER_SCHEMA
 from reaseq.sequences.as_of import with_sequences
 from reaseq.sequences.state import SequenceState
-from streams.feature_store.guard import GuardedOnlineStore
+from streams.feature_store.encoding import encode_entity_keys
+from streams.feature_store.guard import ROWS_AT_ONCE, GuardedOnlineStore, pass_guard
 from streams.feature_store.repository import (
     OnlineStoreName,
     apply_definitions,
     open_store,
     table_uri,
 )
+from streams.feature_store.resp import commands
+from streams.feature_store.version_texts import stored_versions, version_texts
 from streams.feature_store.views import (
     checked,
     encode_rows,
+    entity_keys_of,
     offline_rows,
     offline_schema,
     rows_known,
-    rows_of_response,
+    rows_of_answers,
 )
 from streams.offline.point_in_time import keys_of, newest_rows
 from streams.offline.tables import Commit, OfflineTable
@@ -74,7 +78,8 @@ class Features:
         """Make `home` a feature store, or bring it up to date; False when it was already.
 
         Once, in the driver, before others open the home. Takes 0.1 s, or 1 ms without a change.
-        `redis_url` goes with `online="redis"`; raises OnlineStoreError when it does not answer.
+        `redis_url` goes with `online="redis"`; raises OnlineStoreError when it does not answer, and
+        InputError when it would drop features at its limit (`streams.feature_store.eviction`).
         `tables` is where the offline tables lie if not in the home: a folder, or s3://bucket/prefix.
         `max_events` is how long a sequence is at most.
         """
@@ -96,21 +101,42 @@ class Features:
     def write(self, view: ViewSpec, rows: pa.Table) -> int:
         """Write rows of `view` online; return how many were accepted.
 
-        One transaction in SQLite, row by row in Redis. A row is refused when the stored one has a
-        greater `(event time, revision)`. Raises ValueError for a column missing or mistyped.
+        One transaction in SQLite, one for some hundred rows in Redis. A row is refused when the
+        stored one has a greater `(event time, revision)`. Raises ValueError for a column missing or
+        mistyped.
         """
         if rows.num_rows == 0:
             return 0
-        encoded = encode_rows(view, checked(view, rows))
-        return self._online.write_rows(self._store.config, self._views[view], encoded)
+        rows = checked(view, rows)
+        starts = range(0, rows.num_rows, ROWS_AT_ONCE)
+        batches = (encode_rows(view, rows.slice(start, ROWS_AT_ONCE)) for start in starts)
+        return self._online.write_rows(self._store.config, self._views[view], batches)
 
     def read(self, view: ViewSpec, ids: Sequence[str]) -> pa.Table:
         """The rows of those users or items that have one in `view`, each once."""
-        if not ids:
+        distinct = list(dict.fromkeys(ids))
+        if not distinct:
             return view.schema.empty_table()
-        entity_rows = {view.key: list(dict.fromkeys(ids))}
-        response = self._store.get_online_features(self._services[view], entity_rows=entity_rows)
-        return rows_of_response(view, response.to_dict())
+        answers = self._online.online_read(
+            self._store.config, self._views[view], entity_keys_of(view, distinct), view.features
+        )
+        return rows_of_answers(view, distinct, answers)
+
+    def known(self, view: ViewSpec, ids: Sequence[str]) -> list[str]:
+        """Those users or items that have a row in `view` online, each once, in the order asked."""
+        distinct = pa.array(dict.fromkeys(ids), pa.string())
+        keys = encode_entity_keys(view.key, distinct)
+        is_there = self._online.has_rows(self._store.config, self._views[view], keys)
+        known: list[str] = distinct.filter(pa.array(is_there)).to_pylist()
+        return known
+
+    def sync(self) -> None:
+        """Return when every online write before outlives a power cut, those of others too.
+
+        One wait for the disk in SQLite. In Redis nothing: what it keeps is for its own settings
+        (`appendonly`, `appendfsync`) to say.
+        """
+        self._online.sync(self._store.config)
 
     @property
     def tables(self) -> list[OfflineTable]:
@@ -167,7 +193,7 @@ class Features:
 
 
 def warm_up() -> None:
-    """Load the compiled loops of merging and encoding, or the first events wait for them."""
+    """Load the compiled loops of merging and writing, or the first events wait for them."""
     event = {
         "event_id": "e",
         "user_id": "u",
@@ -178,4 +204,7 @@ def warm_up() -> None:
     }
     state = SequenceState()
     state.merge(pa.Table.from_pylist([event], schema=EVENT_SCHEMA))
-    encode_rows(SEQUENCES, checked(SEQUENCES, state.rows()))
+    rows = encode_rows(SEQUENCES, checked(SEQUENCES, state.rows()))
+    texts = version_texts(rows.event_times_us, rows.revisions)
+    pass_guard(rows, stored_versions([(text, b"") for text in texts.to_pylist()]))
+    commands([b"HSET", rows.entity_keys, b"version", texts])

@@ -24,6 +24,8 @@ class MemoryFeatures:
         self.offline: dict[str, list[Row]] = defaultdict(list)
         self.num_writes = 0
         self.num_refused = 0
+        self.num_syncs = 0
+        self.num_writes_synced = 0
         self._commits: dict[tuple[str, str], int] = {}
         self._changing = threading.Lock()
 
@@ -32,10 +34,18 @@ class MemoryFeatures:
         rows = [held[key] for key in dict.fromkeys(ids) if key in held]
         return pa.Table.from_pylist(rows, schema=view.schema)
 
+    def known(self, view: ViewSpec, ids: Sequence[str]) -> list[str]:
+        held = self.online[view.name]
+        return [key for key in dict.fromkeys(ids) if key in held]
+
     def write(self, view: ViewSpec, rows: pa.Table) -> int:
         with self._changing:
             self.num_writes += 1
             return sum(self._accept(view, row) for row in checked(view, rows).to_pylist())
+
+    def sync(self) -> None:
+        self.num_syncs += 1
+        self.num_writes_synced = self.num_writes
 
     def append(self, view: ViewSpec, rows: pa.Table, commit: Commit) -> None:
         assert not view.is_computed, f"{view.name} follows from the events"

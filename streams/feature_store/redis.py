@@ -2,8 +2,8 @@
 
 Feast's own store passes over a row whose event time equals the stored one, so a late event would
 not be seen; told not to look, it lets the last writer win; and it compares in one step and writes
-in another. Here one script in Redis does both for a row. Its version lies in the row's own hash,
-beside Feast's fields. Reading stays Feast's.
+in another. Here both are one step (`streams.feature_store.redis_rows`). The version lies in the
+row's own hash, beside Feast's fields. Reading stays Feast's.
 
 The address may hold a password, so it is not in `feature_store.yaml` but in a file of its own that
 only its owner may read. A Redis database serves one home: the keys do not tell homes apart.
@@ -12,23 +12,25 @@ only its owner may read. A Redis database serves one home: the keys do not tell 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
 from feast import FeatureView, RepoConfig
-from feast.infra.online_stores.helpers import _mmh3, compute_versioned_name
+from feast.infra.online_stores.helpers import compute_versioned_name
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
-from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
 from redis import Redis, RedisError
 from redis import asyncio as redis_asyncio
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
 from reaseq.errors import InputError, NotReadyError
+from reaseq.types import Bools
 from streams.feature_store.encoding import EncodedRows
-from streams.feature_store.guard import FeastRow, GuardCounts, OnlineStoreError, RowVersion, encoded
+from streams.feature_store.guard import FeastRow, GuardCounts, OnlineStoreError, encoded
+from streams.feature_store.redis_rows import RedisRows
 
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 10.0
@@ -36,22 +38,6 @@ ANSWER_TIMEOUT_S = 10.0
 
 NUM_RETRIES = 2
 """Over a connection that broke; what is written twice is the same."""
-
-ROWS_AT_ONCE = 1000
-"""Rows in one round trip: bounds what both sides hold in memory."""
-
-WRITE_ROW = """
-local stored = redis.call('HMGET', KEYS[1], ARGV[1], ARGV[2])
-if stored[1] and stored[2] and ARGV[3] < stored[1] then
-    return 0
-end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[3], unpack(ARGV, 4))
-return 1
-"""
-"""Arguments: names of the version's and of Feast's time field, version, then names and values.
-
-A version without a time does not count: Feast removed the row with its view.
-"""
 
 
 class GuardedRedisOnlineStoreConfig(RedisOnlineStoreConfig):
@@ -71,21 +57,26 @@ class GuardedRedisOnlineStore(GuardCounts, RedisOnlineStore):
     _client: Redis | None = None
     _client_async: redis_asyncio.Redis | None = None
 
-    def write_rows(self, config: RepoConfig, view: FeatureView, rows: EncodedRows) -> int:
-        """See `GuardedOnlineStore.write_rows`; each row is one step, a batch is not."""
-        client = self._get_client(config.online_store)
-        write_row = client.register_script(WRITE_ROW)
-        commands = _commands(config, view, rows)
-        answers: list[int] = []
-        with _naming(client):
-            for start in range(0, len(commands), ROWS_AT_ONCE):
-                with client.pipeline(transaction=False) as pipeline:
-                    for key, arguments in commands[start : start + ROWS_AT_ONCE]:
-                        write_row([key], arguments, client=pipeline)
-                    answers += pipeline.execute()
-        num_accepted = sum(answers)
-        self._count(view.name, num_accepted, len(answers) - num_accepted)
+    def write_rows(
+        self, config: RepoConfig, view: FeatureView, batches: Iterable[EncodedRows]
+    ) -> int:
+        """See `GuardedOnlineStore.write_rows`; some hundred rows are one step, a batch is not."""
+        with self._rows(config, view) as stored:
+            num_accepted, num_refused = stored.write(batches)
+        self._count(view.name, num_accepted, num_refused)
         return num_accepted
+
+    def has_rows(self, config: RepoConfig, view: FeatureView, entity_keys: pa.Array) -> Bools:
+        """See `GuardedOnlineStore.has_rows`; a round trip for some thousand keys."""
+        with self._rows(config, view) as stored:
+            return stored.has(entity_keys)
+
+    def sync(self, config: RepoConfig) -> None:
+        """Nothing to do from here: what Redis keeps over a crash is for its own settings to say.
+
+        With `appendonly yes` and `appendfsync always` an accepted write is kept; with `everysec`
+        the last second may be missing.
+        """
 
     def online_write_batch(
         self,
@@ -97,7 +88,7 @@ class GuardedRedisOnlineStore(GuardCounts, RedisOnlineStore):
         """Feast's own way in (`write_to_online_store`, `push`, `materialize`), guarded alike."""
         if not data:
             return
-        self.write_rows(config, table, encoded(config, data))
+        self.write_rows(config, table, [encoded(config, data)])
         if progress:
             progress(len(data))
 
@@ -116,6 +107,14 @@ class GuardedRedisOnlineStore(GuardCounts, RedisOnlineStore):
     ) -> list[list[Any]]:
         with _naming(self._get_client(config.online_store)):
             return super()._read_hash_fields(config, commands)
+
+    @contextmanager
+    def _rows(self, config: RepoConfig, view: FeatureView) -> Iterator[RedisRows]:
+        """The rows of a view, whose errors say which Redis it was."""
+        client = self._get_client(config.online_store)
+        name = compute_versioned_name(view, config.registry.enable_online_feature_view_versioning)
+        with _naming(client):
+            yield RedisRows(client, config.project, name)
 
     def _get_client(self, online_store_config: RedisOnlineStoreConfig) -> Redis:
         if self._client is None:
@@ -150,14 +149,6 @@ def connect(url: str) -> Redis:
     return client
 
 
-def version_text(version: RowVersion) -> str:
-    """A version as digits that compare as it does, which a script in Redis can do exactly.
-
-    Its numbers are floats, and it compares letters by the server's language; digits are safe.
-    """
-    return "".join(f"{number + 2**63:020d}" for number in version)
-
-
 @contextmanager
 def _naming(client: Redis) -> Iterator[None]:
     """Redis' errors as one that says where it should be, without the password."""
@@ -179,27 +170,3 @@ def _url_in(online_store_config: RedisOnlineStoreConfig) -> str:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise NotReadyError(f"no {file}: call Features.apply with a redis_url first") from None
-
-
-def _commands(
-    config: RepoConfig, view: FeatureView, rows: EncodedRows
-) -> list[tuple[bytes, list[str | bytes]]]:
-    """For each row the key of its hash in Feast's layout and the arguments of WRITE_ROW."""
-    name = compute_versioned_name(view, config.registry.enable_online_feature_view_versioning)
-    project = config.project.encode()
-    version_field, time_field = f"_version:{name}", f"_ts:{name}"
-    columns = [(_mmh3(f"{name}:{feature}"), values) for feature, values in rows.values.items()]
-    commands: list[tuple[bytes, list[str | bytes]]] = []
-    for index, (key, version) in enumerate(zip(rows.entity_keys, rows.row_versions, strict=True)):
-        arguments: list[str | bytes] = [version_field, time_field, version_text(version)]
-        arguments += time_field, _time(version)
-        for field, values in columns:
-            arguments += field, values[index]
-        commands.append((key + project, arguments))
-    return commands
-
-
-def _time(version: RowVersion) -> bytes:
-    seconds, us = divmod(version[0], 1_000_000)
-    time: bytes = Timestamp(seconds=seconds, nanos=us * 1000).SerializeToString()
-    return time

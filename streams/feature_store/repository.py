@@ -13,8 +13,9 @@ import functools
 import hashlib
 import importlib
 import json
+import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -28,6 +29,8 @@ from reaseq.errors import InputError, NotReadyError
 from reaseq.files import write_atomically
 from streams.feature_store.encoding import ENTITY_KEY_VERSION
 from streams.feature_store.guard import GuardedOnlineStore
+
+logger = logging.getLogger(__name__)
 
 OnlineStoreName = Literal["sqlite", "redis"]
 
@@ -74,7 +77,7 @@ def apply_definitions(
     """Write the settings and apply the definitions; False when both are in force already.
 
     Adds and changes; removing a view is for `feast apply` in the home. Raises OnlineStoreError when
-    the online store does not answer.
+    the online store does not answer, InputError for a Redis that drops what it was given.
     """
     settings = store_settings(home, online, tables, max_events)
     objects, fingerprint = _definitions()
@@ -149,9 +152,15 @@ def _ask_redis(url: SecretStr | None) -> None:
     if url is None:
         raise InputError("the online store redis needs features.redis_url")
     # Here: who keeps to SQLite needs no Redis client.
+    from streams.feature_store.eviction import ADVICE, eviction_of
     from streams.feature_store.redis import connect
 
-    connect(url.get_secret_value()).close()
+    with closing(connect(url.get_secret_value())) as client:
+        eviction = eviction_of(client)
+    if eviction is None:
+        logger.warning("the Redis of the features does not say whether it drops any: %s", ADVICE)
+    elif eviction.loses_features:
+        raise InputError(f"the Redis of features.redis_url would lose some: {eviction}; {ADVICE}")
 
 
 @functools.cache

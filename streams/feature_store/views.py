@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
 
 from reaseq.feature_views import ViewSpec
 from streams.feature_store.encoding import (
@@ -16,6 +20,19 @@ from streams.feature_store.encoding import (
     encode_values,
 )
 from streams.offline.point_in_time import CREATED, EVENT_TIMESTAMP
+
+FeastAnswer = tuple[datetime | None, dict[str, Value] | None]
+"""Of one key: the event time and the features, or neither."""
+
+FEAST_FIELDS: dict[pa.DataType, str] = {
+    pa.string(): "string_val",
+    pa.int64(): "int64_val",
+    pa.float64(): "double_val",
+    pa.list_(pa.string()): "string_list_val",
+    pa.list_(pa.int64()): "int64_list_val",
+    pa.list_(pa.float64()): "double_list_val",
+}
+"""Where Feast's `Value` holds a column's values."""
 
 MICROSECONDS = pa.timestamp("us", "UTC")
 
@@ -38,23 +55,53 @@ def checked(view: ViewSpec, rows: pa.Table) -> pa.Table:
 def encode_rows(view: ViewSpec, rows: pa.Table) -> EncodedRows:
     """The rows as an online store takes them."""
     columns = {name: _contiguous(rows[name]) for name in view.schema.names}
-    times = [ms * 1000 for ms in columns[view.time].to_pylist()]
-    revisions = columns[view.revision].to_pylist() if view.revision else [0] * len(times)
+    times_us = np.asarray(columns[view.time]) * 1000
+    scalars = [name for name in view.features if not pa.types.is_list(columns[name].type)]
     return EncodedRows(
         entity_keys=encode_entity_keys(view.key, columns[view.key]),
-        row_versions=list(zip(times, revisions, strict=True)),
+        event_times_us=times_us,
+        revisions=np.asarray(columns[view.revision]) if view.revision else np.zeros_like(times_us),
         values={name: encode_values(columns[name]) for name in view.features},
-        texts={name: encode_texts(columns[name]) for name in view.features},
+        texts={name: encode_texts(columns[name]) for name in scalars},
     )
 
 
-def rows_of_response(view: ViewSpec, response: dict[str, list[Any]]) -> pa.Table:
-    """The rows of Feast's response that the store holds."""
-    rows = [i for i, time in enumerate(response[view.time]) if time is not None]
-    columns = [
-        pa.array([response[field.name][i] for i in rows], field.type) for field in view.schema
+def entity_keys_of(view: ViewSpec, ids: Sequence[str]) -> list[EntityKey]:
+    """What Feast calls these users or items."""
+    return [EntityKey(join_keys=[view.key], entity_values=[Value(string_val=i)]) for i in ids]
+
+
+def rows_of_answers(view: ViewSpec, ids: Sequence[str], answers: Sequence[FeastAnswer]) -> pa.Table:
+    """The rows that the store holds, of what Feast's online store answered for each id.
+
+    A key without a time was not found, whatever else Feast says of it.
+    """
+    found = [
+        (key, features)
+        for key, (_, features) in zip(ids, answers, strict=True)
+        if features is not None and features[view.time].WhichOneof("val")
     ]
-    return pa.table(columns, view.schema)
+    columns = {
+        name: _decoded([features[name] for _, features in found], view.schema.field(name).type)
+        for name in view.features
+    }
+    columns[view.key] = pa.array([key for key, _ in found], pa.string())
+    return pa.table([columns[name] for name in view.schema.names], view.schema)
+
+
+def _decoded(values: Sequence[Value], kind: pa.DataType) -> pa.Array:
+    """A column of what `encode_values` made of it."""
+    field = FEAST_FIELDS[kind]
+    if not pa.types.is_list(kind):
+        return pa.array([getattr(v, field) if v.WhichOneof("val") else None for v in values], kind)
+    lists = [getattr(value, field).val for value in values]
+    offsets = np.cumsum([0, *map(len, lists)], dtype=np.int32)
+    elements: list[Any] = []
+    for some in lists:
+        elements.extend(some)
+    mask = pa.array([value.WhichOneof("val") is None for value in values], pa.bool_())
+    flat = pa.array(elements, kind.value_type)
+    return pa.ListArray.from_arrays(pa.array(offsets), flat, mask=mask)
 
 
 def offline_schema(view: ViewSpec) -> pa.Schema:

@@ -135,6 +135,27 @@ def test_unknown_users_are_left_out(store: FeatureTables) -> None:
 
 
 @on_the_fake_too
+def test_the_known_are_those_with_a_row_in_the_view(store: FeatureTables) -> None:
+    """Each once, in the order asked; a row of the same user in another view does not count."""
+    store.write(SEQUENCES, pa.concat_tables([sequence("anna", NOW_MS), sequence("ünal", NOW_MS)]))
+    store.write(GENERATED, generated("boris", NOW_MS))
+    asked = ["nobody", "ünal", "boris", "anna", "ünal"]
+    assert store.known(SEQUENCES, asked) == ["ünal", "anna"]
+    assert store.known(GENERATED, asked) == ["boris"]
+    assert store.known(SEQUENCES, []) == []
+
+
+@on_the_fake_too
+def test_a_sync_keeps_what_is_there(store: FeatureTables) -> None:
+    """It may come at any time, also when nothing was written, and changes no row."""
+    store.sync()
+    store.write(SEQUENCES, sequence("anna", NOW_MS))
+    store.sync()
+    store.sync()
+    assert store.read(SEQUENCES, ["anna"]).equals(sequence("anna", NOW_MS))
+
+
+@on_the_fake_too
 @pytest.mark.parametrize(
     ("newest_ms", "revision", "is_accepted"),
     [
@@ -173,6 +194,7 @@ def test_a_batch_may_exceed_the_variables_of_a_statement(features: Features) -> 
     rows = one.take(pa.array([0] * count)).set_column(0, SEQUENCE_SCHEMA.field(0), users)
     assert features.write(SEQUENCES, rows) == count
     assert features.read(SEQUENCES, users.to_pylist()).num_rows == count
+    assert features.known(SEQUENCES, ["nobody", *users.to_pylist()]) == users.to_pylist()
 
 
 def test_feasts_own_way_in_is_guarded(features: Features) -> None:

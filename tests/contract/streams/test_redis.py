@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from feast import FeatureStore
-from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-from feast.protos.feast.types.Value_pb2 import Value
 from pydantic import SecretStr
 
+from reaseq.errors import InputError
 from reaseq.feature_views import ITEMS
 from reaseq.free_port import free_port
 from reaseq.schemas import ITEM_SCHEMA
@@ -26,9 +24,9 @@ from tests.waiting import PATIENCE_S
 NOW_MS = 1_700_000_000_123
 
 
-def item(title: str, event_time_ms: int) -> pa.Table:
+def item(title: str, event_time_ms: int, key: str = "i") -> pa.Table:
     """An item at a moment."""
-    row = {"item_id": "i", "title": title, "price": 1.5, "description": "green"}
+    row = {"item_id": key, "title": title, "price": 1.5, "description": "green"}
     return pa.Table.from_pylist([row | {"event_time_ms": event_time_ms}], ITEM_SCHEMA)
 
 
@@ -39,39 +37,111 @@ def home(tmp_path: Path, redis: Any, redis_url: str) -> Path:
     return tmp_path
 
 
-def test_feasts_own_store_reads_what_we_write(home: Path, redis: Any, redis_url: str) -> None:
-    """Feast's class, unchanged, finds each value and the event time to the millisecond."""
-    from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig
+class InterruptedPool:
+    """A pool of connections on which something happens after what was sent first."""
 
-    Features.open(home).write(ITEMS, item("Tea", NOW_MS))
-    store = FeatureStore(repo_path=str(home))
-    config, own = store.config, RedisOnlineStore()
-    own._client = redis
-    config._online_store = RedisOnlineStoreConfig()
-    key = EntityKey(join_keys=["item_id"], entity_values=[Value(string_val="i")])
-    view = store.get_feature_view("item_catalogue")
-    ((moment, values),) = own.online_read(config, view, [key], ["title", "price"])
-    assert moment is not None
-    assert values == {"title": Value(string_val="Tea"), "price": Value(double_val=1.5)}
-    assert round(moment.timestamp() * 1000) == NOW_MS
+    def __init__(self, pool: Any, interrupt: Callable[[], object]) -> None:
+        self.pool = pool
+        self.interrupts = [interrupt]
+
+    def get_connection(self) -> Any:
+        """The pool's own connection, with an interruption ahead."""
+        connection = self.pool.get_connection()
+        send = type(connection).send_packed_command
+
+        def interrupted(packed: Any) -> None:
+            send(connection, packed)
+            # Redis has taken in what was sent when another connection is answered.
+            while self.interrupts:
+                connection.can_read(timeout=PATIENCE_S)
+                self.interrupts.pop()()
+
+        connection.send_packed_command = interrupted
+        return connection
+
+    def release(self, connection: Any) -> None:
+        """Back to the pool, as it was."""
+        del connection.send_packed_command
+        self.pool.release(connection)
 
 
-def test_row_versions_are_exact() -> None:
-    """A microsecond and a revision count where a script's own numbers would round them off."""
-    from streams.feature_store.redis import version_text
+def test_another_writer_between_look_and_write_is_seen(home: Path, redis: Any) -> None:
+    """A row that became newer meanwhile is refused, and the others of its batch are written."""
+    features = Features.open(home)
+    batch = pa.concat_tables([item("old", NOW_MS, key=f"i{place}") for place in range(5)])
+    online: Any = features._online
+    client = online._get_client(features._store.config.online_store)
+    pool = client.connection_pool
+    newer = item("newer", NOW_MS + 1, key="i3")
+    client.connection_pool = InterruptedPool(pool, lambda: Features.open(home).write(ITEMS, newer))
+    assert features.write(ITEMS, batch) == 4
+    assert client.connection_pool.interrupts == []
+    client.connection_pool = pool
+    titles = features.read(ITEMS, [f"i{place}" for place in range(5)])["title"].to_pylist()
+    assert titles == ["old", "old", "old", "newer", "old"]
 
-    versions = [
-        (-1, 5),
-        (0, -(2**63)),
-        (0, 2**63 - 2),
-        (0, 2**63 - 1),
-        (2**60, 0),
-        (2**60 + 1, -1),
-        (2**63 - 1, 0),
-    ]
-    texts = [version_text(version) for version in versions]
-    assert texts == sorted(texts)
-    assert len({len(text) for text in texts}) == 1
+
+@pytest.fixture
+def limited(redis: Any) -> Iterator[Any]:
+    """A Redis with a limit far off, which is gone afterwards."""
+    redis.config_set("maxmemory", 2**30)
+    yield redis
+    redis.config_set("maxmemory", 0)
+    redis.config_set("maxmemory-policy", "noeviction")
+    redis.acl_deluser("guest")
+
+
+def test_a_redis_that_drops_features_is_refused(
+    tmp_path: Path, limited: Any, redis_url: str
+) -> None:
+    """Applying says what would happen and what to set; who drops only what expires is welcome."""
+    for policy in ("allkeys-lru", "allkeys-lfu", "allkeys-random"):
+        limited.config_set("maxmemory-policy", policy)
+        with pytest.raises(InputError, match=rf"without a word \({policy}\); .*noeviction"):
+            Features.apply(tmp_path, "redis", SecretStr(redis_url))
+    for policy in ("noeviction", "volatile-lru", "volatile-ttl"):
+        limited.config_set("maxmemory-policy", policy)
+        Features.apply(tmp_path, "redis", SecretStr(redis_url))
+    limited.config_set("maxmemory-policy", "allkeys-lru")
+    limited.config_set("maxmemory", 0)
+    Features.apply(tmp_path, "redis", SecretStr(redis_url))
+
+
+@pytest.mark.parametrize("may", ["+config|get -info", "+info -config"])
+def test_one_way_to_look_is_enough(tmp_path: Path, limited: Any, redis_url: str, may: str) -> None:
+    """Hosted ones forbid one of the two."""
+    limited.config_set("maxmemory-policy", "allkeys-lru")
+    with pytest.raises(InputError, match="allkeys-lru"):
+        Features.apply(tmp_path, "redis", as_guest(limited, redis_url, may))
+
+
+def test_a_redis_that_does_not_let_us_look_is_used_with_a_warning(
+    tmp_path: Path, limited: Any, redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it does at its limit is then for its owner to know."""
+    assert Features.apply(tmp_path, "redis", as_guest(limited, redis_url, "-info -config"))
+    assert "does not say" in caplog.text
+    assert "noeviction" in caplog.text
+
+
+def as_guest(redis: Any, url: str, may: str) -> SecretStr:
+    """The address with a user who may do everything but look, or little of that."""
+    redis.execute_command(
+        "ACL", "SETUSER", "guest", "reset", "on", ">pw", "~*", "&*", "+@all", *may.split()
+    )
+    return SecretStr(f"redis://guest:pw@{url.partition('@')[2]}")
+
+
+def test_a_full_redis_says_so(home: Path, redis: Any) -> None:
+    """Redis refuses writes at its limit: the error is Redis' own, which names the setting."""
+    features = Features.open(home)
+    redis.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(OnlineStoreError, match="maxmemory"):
+            features.write(ITEMS, item("Tea", NOW_MS))
+    finally:
+        redis.config_set("maxmemory", 0)
+    assert features.write(ITEMS, item("Tea", NOW_MS)) == 1
 
 
 def test_a_removed_view_leaves_no_guard(home: Path, redis: Any) -> None:

@@ -17,6 +17,8 @@ from ray_apps.cli.doctor import Finding, examine
 from ray_apps.cli.tables import findings_table
 from ray_apps.settings import Settings
 from reaseq.knowledge.settings import KnowledgeSettings
+from streams.feature_store import redis
+from streams.settings import FeatureStoreSettings
 from tests.printing import keeping_console, printed
 
 
@@ -137,6 +139,47 @@ def test_a_broker_that_does_not_answer_is_named(settings: Settings) -> None:
     assert not found.ok
     assert "127.0.0.1:1" in found.detail
     assert "kafka.*" in found.fix
+
+
+def with_redis(settings: Settings, url: str) -> Settings:
+    features = FeatureStoreSettings(online="redis", redis_url=SecretStr(url))
+    return settings.model_copy(update={"features": features})
+
+
+def test_a_redis_that_does_not_answer_is_named(settings: Settings, no_broker: None) -> None:
+    """By address and setting, without its password; SQLite needs nobody to answer."""
+    assert finding(settings, "Online store") == ("Online store", True, "SQLite, in the home", "")
+    found = finding(with_redis(settings, "redis://:hush@127.0.0.1:1/0"), "Online store")
+    assert not found.ok
+    assert "127.0.0.1:1" in found.detail
+    assert "hush" not in found.detail
+    assert "features.redis_url" in found.fix
+
+
+@pytest.mark.parametrize(
+    ("memory", "ok", "words"),
+    [
+        ({"maxmemory": 6 * 2**20, "maxmemory_policy": "allkeys-lru"}, False, "drops users"),
+        ({"maxmemory": 6 * 2**20, "maxmemory_policy": "volatile-lru"}, True, "refuses writes"),
+        ({"maxmemory": 0, "maxmemory_policy": "noeviction"}, True, "nothing is dropped"),
+        ({}, True, "does not say"),
+    ],
+)
+def test_a_redis_that_drops_features_is_found(
+    settings: Settings,
+    no_broker: None,
+    monkeypatch: pytest.MonkeyPatch,
+    memory: dict[str, object],
+    ok: bool,
+    words: str,
+) -> None:
+    """With what to set; one that does not say is for its owner to look at."""
+    client = SimpleNamespace(info=lambda _: memory, config_get=lambda _: {}, close=lambda: None)
+    monkeypatch.setattr(redis, "connect", lambda _: client)
+    found = finding(with_redis(settings, "redis://somewhere"), "Online store")
+    assert found.ok is ok
+    assert words in found.detail
+    assert "noeviction" in found.detail + found.fix
 
 
 def test_no_language_model_is_never_a_reason_to_stop(settings: Settings) -> None:

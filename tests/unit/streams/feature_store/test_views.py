@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import dataclasses
+from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from feast.protos.feast.types.Value_pb2 import Value
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reaseq.feature_views import ITEMS, SEQUENCES
 from reaseq.schemas import ITEM_SCHEMA, ORDER_SCHEMA, SEQUENCE_SCHEMA, TRAINING_SCHEMA
 from reaseq.sequences.as_of import with_sequences
 from reaseq.sequences.rows import empty_sequences
+from streams.feature_store.encoding import EncodedRows, encode_values
 from streams.feature_store.views import (
+    FEAST_FIELDS,
     checked,
     encode_rows,
     offline_rows,
     offline_schema,
     rows_known,
-    rows_of_response,
+    rows_of_answers,
     without_nulls,
 )
+
+SCALARS = {
+    pa.string(): st.text(max_size=5),
+    pa.int64(): st.integers(-(2**63), 2**63 - 1),
+    pa.float64(): st.floats(allow_nan=False),
+}
+VALUES = {**SCALARS, **{pa.list_(kind): st.lists(e, max_size=3) for kind, e in SCALARS.items()}}
 
 
 def item(**changes: Any) -> dict[str, Any]:
@@ -32,6 +44,10 @@ def item(**changes: Any) -> dict[str, Any]:
 
 def items(*rows: dict[str, Any]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=ITEM_SCHEMA)
+
+
+def versions(rows: EncodedRows) -> list[tuple[int, int]]:
+    return list(zip(rows.event_times_us.tolist(), rows.revisions.tolist(), strict=True))
 
 
 def test_columns_come_into_the_views_order_and_others_are_left_behind() -> None:
@@ -62,12 +78,12 @@ def test_what_does_not_fit_is_named_with_its_view(rows: pa.Table, message: str) 
 
 def test_versions_are_time_then_revision() -> None:
     """A view without revisions has 0; event times go to Feast's microseconds."""
-    assert encode_rows(ITEMS, items(item())).row_versions == [(7000, 0)]
+    assert versions(encode_rows(ITEMS, items(item()))) == [(7000, 0)]
     sequence = empty_sequences(["ann"]).to_pylist()[0]
     rows = pa.Table.from_pylist(
         [{**sequence, "newest_event_time_ms": 5, "revision": 3}], schema=SEQUENCE_SCHEMA
     )
-    assert encode_rows(SEQUENCES, rows).row_versions == [(5000, 3)]
+    assert versions(encode_rows(SEQUENCES, rows)) == [(5000, 3)]
 
 
 @given(st.integers(0, 4_000_000_000_000), st.integers(0, 999))
@@ -87,16 +103,39 @@ def test_offline_versions_are_ordered_like_online_ones(time_ms: int, revision: i
     assert created_us - event_us == revision
 
 
-def test_a_response_keeps_the_rows_that_the_store_holds() -> None:
+def test_an_answer_keeps_the_rows_that_the_store_holds() -> None:
     """A key without a time was not found, whatever else Feast says of it."""
-    response = {
-        "item_id": ["tea", "pot"],
-        "title": ["Tea", None],
-        "price": [None, None],
-        "description": [None, None],
-        "event_time_ms": [7, None],
+    features = {
+        "title": Value(string_val="Tea"),
+        "price": Value(),
+        "description": Value(),
+        "event_time_ms": Value(int64_val=7),
     }
-    assert rows_of_response(ITEMS, response).equals(items(item(price=None)))
+    nothing = dict.fromkeys(features, Value())
+    time = datetime(1970, 1, 1, tzinfo=UTC)
+    answers = [(None, None), (time, features), (time, nothing)]
+    assert rows_of_answers(ITEMS, ["cup", "tea", "pot"], answers).equals(items(item(price=None)))
+    assert rows_of_answers(ITEMS, [], []).equals(ITEM_SCHEMA.empty_table())
+
+
+@settings(deadline=None)  # the first call compiles
+@given(
+    st.sampled_from(list(FEAST_FIELDS)).flatmap(
+        lambda kind: st.tuples(st.just(kind), st.lists(st.none() | VALUES[kind], max_size=4))
+    )
+)
+def test_what_was_encoded_is_read_back(column: tuple[pa.DataType, list[Any]]) -> None:
+    """Of every type that a view has, nulls and empty lists too."""
+    kind, values = column
+    schema = pa.schema([("key", pa.string()), ("value", kind), ("time_ms", pa.int64())])
+    view = dataclasses.replace(ITEMS, schema=schema, key="key", time="time_ms")
+    ids = [f"id-{place}" for place in range(len(values))]
+    encoded = encode_values(pa.array(values, kind)).to_pylist()
+    answers = [
+        (None, {"value": Value.FromString(value), "time_ms": Value(int64_val=1)})
+        for value in encoded
+    ]
+    assert rows_of_answers(view, ids, answers)["value"].to_pylist() == values
 
 
 def test_what_was_not_known_is_empty_and_not_null() -> None:

@@ -1,0 +1,254 @@
+"""Writing user sequences online, guarded and by column, against Feast's own stores.
+
+    make bench-feature-write [ARGS="--rounds 7 --users 5000"]
+
+All keep the same sequences of 100 events, on SQLite and on a Redis that is started here (left out
+without a `redis-server`), and take turns, a thousand users a call: first into an empty store, then
+newer versions of the same users. Ours writes Arrow tables by `Features.write`, under the guard. The
+peers are Feast's `write_to_online_store`, which takes a data frame, and its
+`online_write_batch`, which takes protobuf objects that were made before the clock started; neither
+guards. Afterwards Feast's own class reads both stores and must find the same. Times are of the wall
+clock: with Redis half of the work is another process's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from feast import FeatureStore, RepoConfig
+from feast.infra.online_stores.helpers import get_online_store_from_config
+from feast.protos.feast.types.Value_pb2 import Value
+from pydantic import SecretStr
+from redis import Redis, RedisError
+
+from benchmarks.offline import sequences
+from benchmarks.report import say, write_results
+from benchmarks.rounds import Spread, compare
+from reaseq.feature_views import SEQUENCES
+from reaseq.free_port import free_port
+from streams.feature_store.features import Features
+from streams.feature_store.views import FeastAnswer, encode_rows, entity_keys_of
+
+USERS_AT_ONCE = 1000
+STAGES = ("first", "newer")
+PEERS = ("write_to_online_store", "online_write_batch")
+
+Seconds = dict[str, list[float]]
+
+
+class Stores(NamedTuple):
+    """One kind of online store: ours, and two of Feast's own on databases of their own."""
+
+    ours: Features
+    peers: dict[str, FeatureStore]
+
+
+def open_stores(folder: Path, url: str | None) -> Stores:
+    """Empty stores in a new folder: on SQLite, or on the databases 0 to 2 of a Redis."""
+    home = folder / "ours"
+    if url is None:
+        Features.apply(home)
+    else:
+        Features.apply(home, "redis", SecretStr(f"redis://{url}/0"))
+    applied = FeatureStore(repo_path=str(home))
+    peers = {}
+    for database, name in enumerate(PEERS, start=1):
+        online = (
+            {"type": "sqlite", "path": str(folder / name / "online.db")}
+            if url is None
+            else {"type": "redis", "connection_string": f"{url},db={database}"}
+        )
+        (folder / name).mkdir()
+        peers[name] = FeatureStore(config=feasts_own(applied, folder / name, online))
+        peers[name].apply([applied.get_entity("user"), applied.get_feature_view(SEQUENCES.name)])
+    return Stores(Features.open(home), peers)
+
+
+def feasts_own(applied: FeatureStore, folder: Path, online: dict[str, str]) -> RepoConfig:
+    """The settings of our store, with one of Feast's online."""
+    return RepoConfig(
+        project=applied.config.project,
+        provider="local",
+        registry=str(folder / "registry.db"),
+        online_store=online,
+        offline_store={"type": applied.config.offline_store.type},
+        entity_key_serialization_version=applied.config.entity_key_serialization_version,
+        repo_path=folder,
+    )
+
+
+def users(rng: np.random.Generator, num_users: int) -> pa.Table:
+    """Sequences of distinct users, in no order of their names."""
+    ids = pa.array([f"user-{number}" for number in rng.permutation(num_users)])
+    return sequences(rng, num_users).set_column(0, SEQUENCES.schema.field(0), ids)
+
+
+def newer(rows: pa.Table) -> pa.Table:
+    """The same users a millisecond later: Feast's Redis passes over an equal time."""
+    place = rows.schema.get_field_index(SEQUENCES.time)
+    times = pa.array(np.asarray(rows[SEQUENCES.time]) + 1)
+    return rows.set_column(place, SEQUENCES.schema.field(place), times)
+
+
+def as_frame(rows: pa.Table) -> pd.DataFrame:
+    """What `write_to_online_store` takes."""
+    frame = rows.to_pandas()
+    frame["event_timestamp"] = pd.to_datetime(frame[SEQUENCES.time], unit="ms", utc=True)
+    frame["created"] = frame["event_timestamp"] + pd.to_timedelta(frame["revision"], "us")
+    return frame
+
+
+def as_protos(rows: pa.Table) -> list[Any]:
+    """What `online_write_batch` takes."""
+    encoded = encode_rows(SEQUENCES, rows)
+    columns = {name: column.to_pylist() for name, column in encoded.values.items()}
+    keys = entity_keys_of(SEQUENCES, rows["user_id"].to_pylist())
+    times = pd.to_datetime(encoded.event_times_us, unit="us", utc=True).to_pydatetime()
+    return [
+        (key, {n: Value.FromString(c[row]) for n, c in columns.items()}, time, time)
+        for row, (key, time) in enumerate(zip(keys, times, strict=True))
+    ]
+
+
+def writers(stores: Stores, rows: pa.Table) -> dict[str, Callable[[], object]]:
+    """Each side's write of a few rows, its input made beforehand."""
+    frame, protos = as_frame(rows), as_protos(rows)
+    by_frame, by_protos = (stores.peers[name] for name in PEERS)
+    view = by_protos.get_feature_view(SEQUENCES.name)
+    online = by_protos._get_provider()
+    return {
+        "ours": lambda: stores.ours.write(SEQUENCES, rows),
+        PEERS[0]: lambda: by_frame.write_to_online_store(SEQUENCES.name, df=frame),
+        PEERS[1]: lambda: online.online_write_batch(by_protos.config, view, protos, None),
+    }
+
+
+def run_round(stores: Stores, rows: pa.Table, turn: int) -> dict[str, Seconds]:
+    """The seconds that each side took for each stage; who begins changes with every call."""
+    seconds: dict[str, Seconds] = {}
+    for stage in STAGES:
+        taken: dict[str, float] = {}
+        for start in range(0, rows.num_rows, USERS_AT_ONCE):
+            sides = list(writers(stores, rows.slice(start, USERS_AT_ONCE)).items())
+            first = (turn + start // USERS_AT_ONCE) % len(sides)
+            for name, write in sides[first:] + sides[:first]:
+                began = time.perf_counter()
+                write()
+                taken[name] = taken.get(name, 0.0) + time.perf_counter() - began
+        seconds[stage] = {name: [total] for name, total in taken.items()}
+        check(stores, rows)
+        rows = newer(rows)
+    return seconds
+
+
+def check(stores: Stores, rows: pa.Table) -> None:
+    """Feast's own class finds the same in all three stores."""
+    ids = rows["user_id"].to_pylist()[:: max(1, rows.num_rows // 500)]
+    by_frame, by_protos = (found_by_feast(store, store, ids) for store in stores.peers.values())
+    ours = FeatureStore(repo_path=str(stores.ours.home))
+    own = found_by_feast(stores.peers[PEERS[0]], ours, ids)
+    assert by_frame == own, "Feast reads in our store what it reads in its own"
+    assert by_protos == own
+
+
+def found_by_feast(peer: FeatureStore, store: FeatureStore, ids: list[str]) -> list[Any]:
+    """The features that the class of `peer` reads from the data of `store`."""
+    reader: Any = get_online_store_from_config(peer.config.online_store)
+    config = store.config
+    if store is not peer:
+        online = peer.config.online_store.model_copy()
+        if hasattr(online, "path"):
+            online.path = str(store.repo_path / config.online_store.path)
+        else:
+            online.connection_string = online.connection_string.split(",")[0] + ",db=0"
+        config = peer.config.model_copy()
+        config._online_store = online
+    view = peer.get_feature_view(SEQUENCES.name)
+    answers: list[FeastAnswer] = reader.online_read(config, view, entity_keys_of(SEQUENCES, ids))
+    return [features for _, features in answers]
+
+
+@contextmanager
+def started_redis() -> Iterator[str | None]:
+    """The address of a Redis that keeps nothing, while inside; None where none can be started."""
+    binary = shutil.which("redis-server")
+    if binary is None:
+        say("Redis: skipped, there is no redis-server on PATH")
+        yield None
+        return
+    port = free_port()
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    with subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL) as process:
+        try:
+            with Redis(port=port) as client:
+                wait_for(client)
+            yield f"127.0.0.1:{port}"
+        finally:
+            process.kill()
+
+
+def wait_for(client: Redis) -> None:
+    """Until it answers; raises RedisError after ten seconds."""
+    for _ in range(100):
+        try:
+            client.ping()
+            return
+        except RedisError:
+            time.sleep(0.1)
+    client.ping()
+
+
+def measure(kind: str, url: str | None, options: argparse.Namespace) -> dict[str, Any]:
+    """Rounds on one kind of store: users per second of each side, and our ratio to each peer."""
+    rounds = []
+    for number in range(options.rounds + 1):
+        with tempfile.TemporaryDirectory(prefix="reaseq-feature-write-") as folder:
+            if url is not None:
+                with Redis.from_url(f"redis://{url}") as client:
+                    client.flushall()
+            rows = users(np.random.default_rng(number), options.users)
+            rounds.append(run_round(open_stores(Path(folder), url), rows, number))
+    found: dict[str, Any] = {}
+    for stage in STAGES:
+        speeds = {
+            # The first round warms up: the compiled loops load, connections open.
+            name: [options.users / taken[stage][name][0] for taken in rounds[1:]]
+            for name in ("ours", *PEERS)
+        }
+        found[stage] = {}
+        for peer in PEERS:
+            say(f"{kind}, {stage} version, against {peer}")
+            found[stage][peer] = compare("users", "per s", speeds["ours"], speeds[peer])
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--users", type=int, default=5000)
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore", module="feast")
+    stores: dict[str, dict[str, dict[str, dict[str, Spread]]]] = {}
+    with ExitStack() as stack:
+        stores["sqlite"] = measure("SQLite", None, options)
+        url = stack.enter_context(started_redis())
+        if url is not None:
+            stores["redis"] = measure("Redis", url, options)
+    figures = {"options": vars(options), "users_per_s": stores}
+    say(f"written: {write_results('feature_write', figures)}")
+
+
+if __name__ == "__main__":
+    main()
