@@ -41,6 +41,13 @@ class NoFeatures:
         """Forget them."""
         return rows.num_rows
 
+    def known(self, view: ViewSpec, ids: Any) -> list[str]:
+        """Nobody is."""
+        return []
+
+    def sync(self) -> None:
+        """Nothing is kept."""
+
     def append(self, view: ViewSpec, rows: pa.Table, commit: Commit) -> None:
         """Forget them."""
 

@@ -40,6 +40,7 @@ class CatalogueHandler:
 
     def checkpoint(self, partition: Partition, commit: Commit) -> None:
         self._store.append(ITEMS, _concat(self._unsaved.pop(partition, [])), commit)
+        self._store.sync()
 
 
 def _concat(tables: list[pa.Table]) -> pa.Table:

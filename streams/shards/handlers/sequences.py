@@ -59,7 +59,8 @@ class SequenceHandler:
         state = self._states[arrivals.partition]
         newcomers = state.unknown(pc.unique(arrivals.table["user_id"]).to_pylist())
         if newcomers:
-            rows = aligned(self._store.read(SEQUENCES, newcomers), newcomers)
+            stored = self._store.read(SEQUENCES, self._store.known(SEQUENCES, newcomers))
+            rows = aligned(stored, newcomers)
             self._wal.append_wal(arrivals.partition, self.name, rows)
             state.load(rows)
         merged = state.merge(arrivals.table)
@@ -82,6 +83,7 @@ class SequenceHandler:
     def checkpoint(self, partition: Partition, commit: Commit) -> pa.Table:
         new = [ARCHIVED_SCHEMA.empty_table(), *self._events.pop(partition, [])]
         self._archive.append(pa.concat_tables(new), commit)
+        self._store.sync()
         return self._states[partition].rows()
 
 

@@ -138,6 +138,16 @@ def test_a_checkpoint_appends_what_came_since_the_last_one(world: World) -> None
     assert [tuple(row.values()) for row in arrivals] == [(0, 7, 5), (0, 7, 6)]
 
 
+def test_a_checkpoint_follows_what_outlives_a_power_cut(world: World) -> None:
+    """The position is kept durably afterwards, so what it stands for must be."""
+    handler = world.handler()
+    handler.apply(arrivals(events(("ann", "mug", 1)), PARTITION))
+    handler.write()
+    assert world.store.num_writes_synced == 0
+    handler.checkpoint(PARTITION, COMMIT)
+    assert world.store.num_writes_synced == world.store.num_writes == 1
+
+
 def test_a_checkpoint_without_events_is_empty(world: World) -> None:
     """A position can move with nothing applied: no error, no rows, and the columns stay."""
     handler = world.handler()
