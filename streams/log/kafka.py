@@ -94,6 +94,10 @@ class KafkaLog:
         return _KafkaWriter(self._settings)
 
 
+CLOSE_TIMEOUT_S = 5.0
+"""Within which a producer's thread ends by itself, and lets its sockets go."""
+
+
 class _KafkaWriter:
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
@@ -149,12 +153,12 @@ class _KafkaWriter:
 
     def _begin_anew(self) -> None:
         """Replace the producer: after a record that the broker refused it never sends again."""
-        with suppress(LogError):  # the broker is away, and the old one as good as another
+        with suppress(LogError, KafkaError):  # the broker is away: the old one is as good
             refused, self._producer = self._producer, self._connected()
-            refused.close(timeout=0)
+            refused.close(timeout=CLOSE_TIMEOUT_S)
 
     def close(self) -> None:
         try:
             self.flush()
         finally:
-            self._producer.close(timeout=5)
+            self._producer.close(timeout=CLOSE_TIMEOUT_S)
