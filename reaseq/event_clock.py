@@ -22,18 +22,18 @@ them are enough for any log."""
 
 
 class EventClock:
-    """The newest event time, unless it runs ahead of what other events bear out.
+    """The time of the newest event that does not run ahead of what other events bear out.
 
         k   = min(100, 1 + number of events // 50)
-        now = min(newest, k-th newest + 1 day)
+        now = the newest time that is at most the k-th newest + 1 day
 
     So one more event, whatever its time, moves `now` by at most `MAX_LEAD_MS` and the time between
     two neighbours among the k + 1 newest of the other events. Below 50 events k is 1 and the newest
     is believed: there is nothing to hold it against. The order of events and their portions do not
     matter.
 
-    Example: of 100 events an hour apart and one a year later, k is 3, and now is a day after the
-    second newest of the hundred.
+    Example: of 100 events an hour apart and one a year later, k is 3, and now is the newest of the
+    hundred.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,8 @@ class EventClock:
         if not self._num_events:
             return None
         num_witnesses = min(MAX_WITNESSES, 1 + self._num_events // EVENTS_PER_WITNESS)
-        return min(int(self._newest_ms[-1]), int(self._newest_ms[-num_witnesses]) + MAX_LEAD_MS)
+        limit_ms = self._newest_ms[-num_witnesses] + MAX_LEAD_MS
+        return int(self._newest_ms[self._newest_ms <= limit_ms][-1])
 
     def ages_ms(self, times_ms: Int64s) -> Int64s:
         """How long before now each time lies; 0 for what is ahead. Asks for a first event."""

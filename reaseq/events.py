@@ -7,6 +7,7 @@ programs at the edge (the HTTP API, tests); the stream itself works on whole col
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -17,6 +18,11 @@ MAX_ID_LENGTH = 256
 
 MAX_EVENT_TIME_MS = 4_102_444_800_000
 """2100-01-01. A time beyond it is a unit error (microseconds sent as milliseconds)."""
+
+
+def shown_time(time_ms: int) -> str:
+    """An event time as people read it. Example: 1300000000000 is 2011-03-13T07:06:40Z."""
+    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%FT%TZ}"
 
 
 class EventType(StrEnum):

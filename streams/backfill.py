@@ -6,16 +6,38 @@ not look again what a backfill wrote beneath it.
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 
+from reaseq.errors import InputError
 from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import EVENT_SCHEMA
 from reaseq.sequences.state import SequenceState
 from streams.feature_store.ports import FeatureTables
+from streams.log.event_times import EventTimes
+from streams.log.record_batch import NO_TIMESTAMP_MS
 from streams.offline.events import as_history
 from streams.offline.tables import Commit
 from streams.shards.handlers.sequences import EventSink
+
+
+def check_times(history: Path, times: EventTimes, now_ms: int) -> None:
+    """Refuse a history in Parquet with event times that the stream would set aside (InputError)."""
+    column = ds.dataset(history, format="parquet").to_table(["event_time_ms"])["event_time_ms"]
+    times_ms = np.asarray(column)
+    latest_ms = times.latest_ms(np.full(len(times_ms), NO_TIMESTAMP_MS), now_ms)
+    refused = times.refused(times_ms, latest_ms)
+    if len(refused):
+        first = refused[0]
+        reason = times.reason(int(times_ms[first]), int(latest_ms[first]))
+        raise InputError(
+            f"{history}: {len(refused):,} of {len(times_ms):,} events have a time that is not "
+            f"believed; leave them out, or change the setting. The first: {reason}"
+        )
 
 
 def backfill(

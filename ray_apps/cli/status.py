@@ -34,6 +34,8 @@ class PartitionStatus(msgspec.Struct):
     freshness_p99_ms: float | None = None
     num_lost: int = 0
     """Records that left the log before they were read."""
+    newest_event_time_ms: int | None = None
+    """As the event itself says, believed by nobody alone."""
 
     @property
     def lag(self) -> int:
@@ -100,6 +102,7 @@ def partition_statuses(
             status.num_accepted = progress.counters.num_accepted
             status.num_dead_letters = progress.counters.num_dead_letters
             status.num_lost = progress.counters.num_lost
+            status.newest_event_time_ms = progress.newest_event_time_ms or None
         if progress and progress.saved_at_ms:
             status.checkpoint_age_s = (now_ms - progress.saved_at_ms) / 1000
             status.freshness_p50_ms = progress.freshness_p50_ms

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 
 from rich.table import Table
 
 from ray_apps.cli.doctor import Finding
 from ray_apps.cli.status import Status
+from reaseq.events import shown_time
 
 
 def findings_table(findings: Sequence[Finding]) -> Table:
@@ -48,7 +50,16 @@ def _overview(status: Status) -> Table:
     table.add_row("dead letters", f"{sum(p.num_dead_letters for p in status.partitions):,}")
     if num_lost := sum(p.num_lost for p in status.partitions):
         table.add_row("lost", f"{num_lost:,} records left the log before they were read")
+    if newest_ms := max((p.newest_event_time_ms or 0 for p in status.partitions), default=0):
+        table.add_row("newest event", _shown_newest(newest_ms, time.time() * 1000))
     return table
+
+
+def _shown_newest(newest_ms: int, now_ms: float) -> str:
+    """When it happened; what lies in the future stands out."""
+    if newest_ms <= now_ms:
+        return shown_time(newest_ms)
+    return f"[bold red]{shown_time(newest_ms)}, in the future[/bold red]: some clock is wrong"
 
 
 def _partitions(status: Status) -> Table:

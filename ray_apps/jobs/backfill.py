@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ import ray.data
 from ray_apps.runtime.feature_store import event_archive
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
-from streams.backfill import backfill
+from streams.backfill import backfill, check_times
 from streams.feature_store.features import Features
 from streams.log.partitioner import partitions_of
 from streams.offline.tables import Commit
@@ -34,8 +35,9 @@ def backfill_events(
 
     Ray must be initialised and the feature store applied. `progress` is called with how many more
     events are done. A backfill repeated leaves the same features; offline, equal rows are there
-    twice.
+    twice. Raises InputError before anything is written when an event time is not believed.
     """
+    check_times(events, settings.kafka.event_times, time.time_ns() // 1_000_000)
     num_partitions = settings.kafka.num_partitions
     run = f"backfill-{uuid.uuid4().hex}"
 

@@ -13,6 +13,8 @@ from ray_apps.settings import Settings
 from ray_apps.training.train import Fitter, OnEpoch, train_and_register
 from reaseq.artifacts import Manifest, read_trained_up_to_ms
 from reaseq.errors import NotReadyError
+from reaseq.event_clock import clock_of
+from reaseq.events import shown_time
 from reaseq.types import DAY_MS
 
 
@@ -58,8 +60,9 @@ def retrain(
     """One round: training set as of each order, Ray Train, comparison, verdict in the registry.
 
     Where versions of a kind are compared, the newest `retrain.held_out_days` before `end_ms` (None:
-    all there is) are kept from the challenger and decide; fewer where the champion has learnt from
-    some of them. A first model has nobody to beat and trains on everything. Ray must be initialised
+    up to the log's own now, see `reaseq.event_clock`) are kept from the challenger and decide;
+    fewer where the champion has learnt from some of them. A first model has nobody to beat and
+    trains on everything. Ray must be initialised
     unless `fitter` needs none. Raises ReaseqError when there is nothing to train on, or nothing
     that the champion has not learnt from.
     """
@@ -67,7 +70,7 @@ def retrain(
     champion = registry_of(settings, kind).champion
     start_ms = end_ms
     if champion and row.compare:
-        end_ms = _end_of_archive_ms(settings) if end_ms is None else end_ms
+        end_ms = _now_ms(settings) + 1 if end_ms is None else end_ms
         start_ms = _held_out_from(settings, kind, champion, end_ms)
     challenger = train_and_register(
         settings,
@@ -90,10 +93,10 @@ def retrain(
     return outcome
 
 
-def _end_of_archive_ms(settings: Settings) -> int:
-    """Just after the newest event."""
+def _now_ms(settings: Settings) -> int:
+    """What time it is by the events."""
     events = event_archive(settings).read()
-    return (pc.max(events["event_time_ms"]).as_py() or 0) + 1
+    return clock_of(events["event_time_ms"].to_numpy()).now_ms or 0
 
 
 def _held_out_from(settings: Settings, kind: str, champion: str, end_ms: int) -> int:
@@ -104,9 +107,21 @@ def _held_out_from(settings: Settings, kind: str, champion: str, end_ms: int) ->
     if start_ms >= end_ms:
         raise NotReadyError(
             f"nothing has arrived since {champion} was trained: there is no time on which a "
-            "challenger could be compared with it"
+            f"challenger could be compared with it{_later_events(settings, end_ms)}"
         )
     return start_ms
+
+
+def _later_events(settings: Settings, end_ms: int) -> str:
+    """What lies behind the end of the period, for a message; nothing where nothing does."""
+    times_ms = event_archive(settings).read()["event_time_ms"]
+    later_ms = times_ms.filter(pc.greater_equal(times_ms, end_ms))
+    if not len(later_ms):
+        return ""
+    return (
+        f". Events dated after {shown_time(end_ms - 1)} are left for later: {len(later_ms):,}, the "
+        f"newest of {shown_time(pc.max(later_ms).as_py())}"
+    )
 
 
 def _settle(settings: Settings, outcome: Outcome) -> None:

@@ -12,6 +12,7 @@ from ray_apps.runtime.feature_store import event_archive
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
 from reaseq.errors import NotReadyError
+from reaseq.event_clock import up_to_now
 from reaseq.feature_views import GENERATED, ITEMS, KNOWLEDGE
 from reaseq.knowledge.item_knowledge import texts_of
 from reaseq.recommendation.train import vocabulary_of
@@ -38,7 +39,7 @@ class TrainingSet(NamedTuple):
 
     A user's first order has an empty sequence; it still tells what people begin with."""
     events: pa.Table
-    """All events before the end of the period (EVENT_SCHEMA)."""
+    """All events before the end of the period (EVENT_SCHEMA), none ahead of its now."""
     vocabulary: ItemVocabulary
     text_vectors: Float32s
     """[num_items, 384], in the order of the vocabulary, with what agents say about them."""
@@ -65,8 +66,12 @@ def build_training_set(
 
 
 def orders_before(settings: Settings, before_ms: int | None) -> tuple[pa.Table, pa.Table]:
-    """All events before a moment, and the orders among them; NotReadyError when there is none."""
-    events = event_archive(settings).read(before_ms)
+    """All events before a moment, and the orders among them; NotReadyError when there is none.
+
+    Events ahead of the log's own now (`reaseq.event_clock`) are left out, so the newest of the
+    others says what time it is.
+    """
+    events = up_to_now(event_archive(settings).read(before_ms))
     orders = orders_of(events)
     if not orders.num_rows:
         raise NotReadyError(

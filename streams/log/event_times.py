@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 
 from reaseq.types import Int64s
-from streams.log.record_batch import NO_TIMESTAMP_MS
 
 YEAR_1980_MS = 315_532_800_000
 """No log is older; a clock that was never set says 1970."""
@@ -29,8 +28,11 @@ class EventTimes(NamedTuple):
     producer's word for its record is believed no further than that either."""
 
     def latest_ms(self, produced_ms: Int64s, now_ms: int) -> Int64s:
-        """The latest time believed of each record; one without a time was produced by now."""
-        unknown = produced_ms == NO_TIMESTAMP_MS
+        """The latest time believed of each record; one without a time was produced by now.
+
+        Some clients write 0 where they have none, and a time before `min_ms` is none either.
+        """
+        unknown = produced_ms < max(self.min_ms, 1)
         known_ms: Int64s = np.minimum(np.where(unknown, now_ms, produced_ms), now_ms)
         return known_ms + self.max_lead_ms
 

@@ -63,17 +63,16 @@ def test_one_event_of_any_time_moves_now_at_most_by_the_bound(log: list[int], ti
 
 
 @pytest.mark.parametrize("wrong", [0, IN_2099_MS])
-def test_a_busy_log_is_moved_by_a_day_at_most(wrong: int) -> None:
+def test_a_busy_log_is_not_moved(wrong: int) -> None:
     """An event an hour for a month; then one that lies, far ahead or far back."""
     log = regular(720, HOUR_MS)
-    assert now_of(log) == log[-1]
-    assert 0 <= now_of([*log, wrong]) - log[-1] <= MAX_LEAD_MS
+    assert now_of(log) == now_of([*log, wrong]) == log[-1]
 
 
 def test_a_session_from_a_wrong_clock_is_not_believed() -> None:
     """Thirty events of 2099 among two thousand of a month."""
     log = regular(2000, HOUR_MS // 3)
-    assert now_of([*log, *[IN_2099_MS] * 30]) - log[-1] <= MAX_LEAD_MS
+    assert now_of([*log, *[IN_2099_MS] * 30]) == log[-1]
 
 
 @given(logs, st.integers(0, 400))
@@ -86,23 +85,24 @@ def test_order_and_portions_do_not_matter(log: list[int], cut: int) -> None:
 
 
 @given(logs)
-def test_now_is_never_after_the_newest(log: list[int]) -> None:
-    """And in a log of a few events it is the newest."""
-    assert now_of(log) <= max(log)
+def test_now_is_the_time_of_an_event(log: list[int]) -> None:
+    """And in a log of a few events the newest."""
+    assert now_of(log) in log
     assert now_of(log[: EVENTS_PER_WITNESS - 1]) == max(log[: EVENTS_PER_WITNESS - 1])
 
 
 def test_a_first_event_that_lies_is_forgotten() -> None:
     """Once there are witnesses for another time."""
     log = [IN_2099_MS, *regular(60, HOUR_MS)]
-    assert now_of(log) <= log[-1] + MAX_LEAD_MS
+    assert now_of(log) == log[-1]
 
 
 def test_ages_are_counted_from_now() -> None:
     """What is ahead of now has no age; nothing has one before the first event."""
     log = np.array([*regular(100, HOUR_MS), IN_2099_MS])
     clock = clock_of(log)
-    assert clock.ages_ms(log)[-2:].tolist() == [DAY_MS - HOUR_MS, 0]
+    assert clock.ages_ms(log)[-2:].tolist() == [0, 0]
+    assert clock.ages_ms(log).max() == 99 * HOUR_MS
     assert EventClock().now_ms is None
     with pytest.raises(AssertionError, match="no event"):
         EventClock().ages_ms(log)

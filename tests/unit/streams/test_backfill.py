@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from reaseq.errors import InputError
 from reaseq.events import EventType
 from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import EVENT_SCHEMA, ORDER_SCHEMA, SEQUENCE_SCHEMA
 from reaseq.sequences.oracle import mismatched_users, newest_distinct_events
-from streams.backfill import backfill
+from streams.backfill import backfill, check_times
 from streams.log.codec import event_codec
 from streams.log.dead_letters import DeadLetters
 from streams.log.memory import MemoryLog
@@ -25,7 +27,7 @@ from streams.log.ports import Topic
 from streams.log.replay import replay
 from streams.offline.events import EventArchive
 from streams.offline.tables import Commit
-from streams.settings import StreamSettings
+from streams.settings import KafkaSettings, StreamSettings
 from streams.shards.checkpoints import Checkpoints
 from streams.shards.handlers.sequences import SequenceHandler
 from streams.shards.shard import Shard
@@ -194,3 +196,15 @@ def test_events_of_one_user_may_be_many(make_stage: Any) -> None:
     assert stage.mismatches(events) == []
     revisions = {row["revision"] for row in stage.store.online[SEQUENCES.name].values()}
     assert revisions <= {5714, 5715, 5716}
+
+
+@pytest.mark.parametrize("wrong_ms", [0, 4_070_908_800_000])
+def test_a_history_keeps_the_streams_rule_of_times(tmp_path: Path, wrong_ms: int) -> None:
+    """One event of 1970 or 2099 is named before anything is written; without it all is well."""
+    times, now_ms = KafkaSettings().event_times, 1_795_000_000_000
+    good = [1_300_000_000_000, now_ms]
+    pq.write_table(pa.table({"event_time_ms": good}), tmp_path / "good.parquet")
+    check_times(tmp_path / "good.parquet", times, now_ms)
+    pq.write_table(pa.table({"event_time_ms": [*good, wrong_ms]}), tmp_path / "bad.parquet")
+    with pytest.raises(InputError, match=rf"1 of 3 events .* event_time_ms {wrong_ms} lies"):
+        check_times(tmp_path / "bad.parquet", times, now_ms)

@@ -47,12 +47,14 @@ def test_a_checkpoint_says_what_was_taken_in(tmp_path: Path) -> None:
         saved_at_ms=saved_at_ms,
         freshness_p50_ms=12.0,
         freshness_p99_ms=80.0,
+        newest_event_time_ms=1_300_000_000_000,
     )
     checkpoints.save(EVENTS, Checkpoint(progress, {}))
     [_, found] = partition_statuses(("events",), log_with(7), checkpoints)
     assert (found.end_offset, found.next_offset, found.lag) == (7, 5, 2)
     assert (found.num_records, found.num_accepted, found.num_dead_letters) == (5, 3, 1)
     assert (found.freshness_p50_ms, found.freshness_p99_ms) == (12.0, 80.0)
+    assert found.newest_event_time_ms == 1_300_000_000_000
     assert found.checkpoint_age_s is not None
     assert found.checkpoint_age_s >= 30
 
@@ -108,6 +110,24 @@ def test_what_is_missing_is_named() -> None:
     text = shown(status(missing=["no_ranker", "no_generator"], healthy=False))
     assert "no_ranker, no_generator" in text
     assert "no answer" in text
+
+
+def newest_of(*times_ms: int) -> str:
+    """A system whose partitions have come to these event times."""
+    partitions = [
+        PartitionStatus("reaseq.events", n, 1, 1, newest_event_time_ms=time_ms)
+        for n, time_ms in enumerate(times_ms)
+    ]
+    return shown(status(partitions=partitions))
+
+
+def test_a_newest_event_that_lies_in_the_future_stands_out() -> None:
+    """Of any partition; one of the past is only named."""
+    past, future = 1_300_000_000_000, 4_070_908_800_000
+    assert "2011-03-13T07:06:40Z" in newest_of(past, past - 1)
+    assert "in the future" not in newest_of(past)
+    assert "2099-01-01T00:00:00Z, in the future" in newest_of(past, future)
+    assert "newest event" not in shown(status())
 
 
 def test_programs_get_the_same_as_json() -> None:

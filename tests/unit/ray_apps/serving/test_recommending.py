@@ -202,11 +202,11 @@ def test_what_the_model_was_trained_on_is_not_learnt_again() -> None:
     history = event_table([bought("u", "tea", 50), bought("u", "cup", 51)])
     live = LiveRecommender(recommender, history)
     assert purchases_in(recommender) == {"cup": 1.0}
-    assert live.newest_event_ms == 51
+    assert live.clock.now_ms == 51
 
 
 def test_now_is_just_after_the_newest_event_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the history, of what came, or of the user, whichever is newest."""
+    """Of the history or of what came; no single user says what time it is, nor a single event."""
     recommender = toy_recommender("v1")
     live = LiveRecommender(recommender, event_table([bought("u", "tea", 50)]))
     asked: list[int] = []
@@ -217,4 +217,18 @@ def test_now_is_just_after_the_newest_event_seen(monkeypatch: pytest.MonkeyPatch
     live.observe(event_table([bought("u", "tea", 65)]))
     live.recommend(STRANGER, Scene.GUESS, 1)
     live.recommend(sequence_of("u", ("tea", 90)), Scene.GUESS, 1)
-    assert asked == [51, 71, 91]
+    live.observe(event_table([bought("u", "cup", 71)] * 60))
+    live.observe(event_table([bought("u", "cup", 4_070_908_800_000)]))
+    live.recommend(STRANGER, Scene.GUESS, 1)
+    assert asked == [51, 71, 71, 72]
+
+
+def test_without_any_event_the_user_says_what_time_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model on an empty history."""
+    recommender = toy_recommender("v1")
+    live = LiveRecommender(recommender, event_table([]))
+    asked: list[int] = []
+    monkeypatch.setattr(recommender, "recommend", lambda row, scene, k, at_ms: asked.append(at_ms))
+    live.recommend(sequence_of("u", ("tea", 90)), Scene.GUESS, 1)
+    live.recommend(STRANGER, Scene.GUESS, 1)
+    assert asked == [91, 1]

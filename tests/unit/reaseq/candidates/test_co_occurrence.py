@@ -143,12 +143,12 @@ def test_settings_that_divide_by_zero_are_refused() -> None:
 
 @pytest.mark.parametrize("wrong_day", [0, 15_790, 47_117])
 def test_one_order_of_a_wrong_time_leaves_the_counts(wrong_day: int) -> None:
-    """Of a hundred orders a day, one far back, two years ahead or in 2099 takes a day of decay."""
+    """Of a hundred orders a day, one far back, two years ahead or in 2099 adds itself."""
     model = CoOccurrence(ITEMS)
     for day in range(15_000, 15_060):
         model.observe(events_of([(day * DAY_MS + n, ["a", "b"]) for n in range(100)]))
     before = model.pairs().sum()
     model.observe(events_of([(wrong_day * DAY_MS, ["c", "d"])]))
-    assert model.pairs().sum() > 0.9 * before
+    assert before <= model.pairs().sum() <= before + 4
     model.observe(events_of([(15_060 * DAY_MS + n, ["a", "c"]) for n in range(100)]))
     assert model.pairs()[1, 3] > 90

@@ -45,6 +45,8 @@ def batch(*records: tuple[bytes, int]) -> RecordBatch:
         (IN_2099_MS, IN_2099_MS, False),  # the producer's clock is as wrong as the event's
         (IN_2099_MS, NO_TIMESTAMP_MS, False),
         (NOW_MS, NO_TIMESTAMP_MS, True),
+        (NOW_MS, 0, True),  # what some clients write for none
+        (IN_2099_MS, 0, False),
         (NOW_MS, NOW_MS - 2 * DAY_MS, False),  # it was in the future when it was produced
         (YEAR_1980_MS, NOW_MS, True),
         (YEAR_1980_MS - 1, NOW_MS, False),

@@ -19,7 +19,7 @@ from streams.log.dead_letters import DeadLetters, read_dead_letter
 from streams.log.memory import MemoryLog
 from streams.log.ports import Partition, Topic
 from streams.offline.events import EventArchive
-from streams.settings import StreamSettings
+from streams.settings import KafkaSettings, StreamSettings
 from streams.shards.checkpoints import Checkpoints
 from streams.shards.handlers.sequences import SequenceHandler
 from streams.shards.shard import Shard
@@ -58,7 +58,7 @@ class Stage:
         self.store = store
         self.archive = EventArchive(folder / "events")
         self.folder = folder
-        self.codec = event_codec(10_000)
+        self.codec = event_codec(10_000, KafkaSettings().event_times)
 
     def shard(self, partitions: list[Partition] | None = None) -> Shard:
         checkpoints = Checkpoints(self.folder / "checkpoints")
@@ -325,6 +325,45 @@ def test_bad_records_become_dead_letters_and_the_stream_goes_on(stage: Stage) ->
     ]
     assert sum(p.counters.num_dead_letters for p in progress if p) == len(bad)
     assert sum(p.counters.num_records for p in progress if p) == len(bad) + 2 * good.num_rows
+
+
+@pytest.mark.parametrize("wrong_ms", [0, 4_070_908_800_000])
+def test_an_event_of_a_wrong_time_is_set_aside_and_leaves_no_trace(
+    stage: Stage, wrong_ms: int
+) -> None:
+    """Of 1970 or 2099: a dead letter with the reason, and everything else is as without it."""
+    good = make_events(40)
+    wrong = good.slice(7, 1).to_pylist()[0] | {"event_id": "wrong", "event_time_ms": wrong_ms}
+    stage.send(good.slice(0, 20))
+    stage.send(pa.Table.from_pylist([wrong], schema=EVENT_SCHEMA))
+    stage.send(good.slice(20))
+    drain(shard := stage.shard())
+    shard.checkpoint()
+    assert stage.mismatches(good) == []
+    assert "wrong" not in stage.archive.read()["event_id"].to_pylist()
+    reader = stage.log.reader("test")
+    reader.assign({Partition("dead", 0): 0})
+    (batch,) = reader.poll(1.0, 10)
+    (letter,) = [read_dead_letter(batch.record(position)) for position in range(len(batch))]
+    assert letter.reason.startswith(f"event_time_ms {wrong_ms} lies")
+    newest_ms = max(good["event_time_ms"].to_pylist())
+    found = [shard._checkpoints.progress(partition) for partition in shard.positions]
+    assert max(progress.newest_event_time_ms for progress in found if progress) == newest_ms
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_events_of_any_lateness_merge(stage: Stage, seed: int) -> None:
+    """Thirty years of them in any order: the sequences are those of the events, none is refused."""
+    rng = random.Random(seed)
+    rows = make_events(80, seed).to_pylist()
+    for row in rows:
+        row["event_time_ms"] = rng.randrange(700_000_000_000, 1_700_000_000_000)
+    events = pa.Table.from_pylist(rows, schema=EVENT_SCHEMA)
+    stage.send(events)
+    drain(shard := stage.shard())
+    shard.checkpoint()
+    assert stage.mismatches(events) == []
+    assert stage.log.end_offset(Partition("dead", 0)) == 0
 
 
 def test_a_lost_checkpoint_is_made_good_by_the_online_store(stage: Stage) -> None:
