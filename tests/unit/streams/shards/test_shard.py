@@ -381,12 +381,13 @@ def test_a_lost_checkpoint_is_made_good_by_the_online_store(stage: Stage) -> Non
 
 def test_an_event_is_known_by_its_user_and_its_id_everywhere(stage: Stage) -> None:
     """A source that counts per user: sequences, archive and labels keep the same events."""
+    noon_ms = 1_300_000_000_000
     rows = [
-        ("1", "ann", "mug", 10),
-        ("1", "bob", "jar", 11),
-        ("2", "bob", "pot", 12),
-        ("2", "ann", "cup", 13),
-        ("2", "ann", "cup", 13),
+        ("1", "ann", "mug", noon_ms + 10),
+        ("1", "bob", "jar", noon_ms + 11),
+        ("2", "bob", "pot", noon_ms + 12),
+        ("2", "ann", "cup", noon_ms + 13),
+        ("2", "ann", "cup", noon_ms + 13),
     ]
     names = ("event_id", "user_id", "item_id", "event_time_ms")
     events = pa.Table.from_pylist(
