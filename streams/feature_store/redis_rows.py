@@ -3,7 +3,7 @@
 A few hundred rows at a time are one optimistic transaction: watch their keys, read their versions,
 and write those that pass, which happens only if nobody has changed one of the keys meanwhile. Redis
 so handles each value once, as it came. A script that compares and writes costs it twice as much,
-because every value is copied into the script and out of it again (`make bench-feature-write`).
+because every value is copied into the script and out of it again (`docs/benchmarks.md`).
 
 The keys of a transaction lie anywhere, so a Redis Cluster, whose nodes share them out, is not
 supported. What is used of redis-py is a connection of the client's pool, whose timeouts, retries,
