@@ -164,7 +164,10 @@ def encoded(config: RepoConfig, data: list[FeastRow]) -> EncodedRows:
         event_times_us=np.array([time_us for time_us, _ in versions], np.int64),
         revisions=np.array([revision for _, revision in versions], np.int64),
         values={n: pa.array(column, pa.binary()) for n, column in values.items()},
-        texts={n: [extract_text_and_num(row[1][n], False)[0] for row in data] for n in names},
+        scalars={
+            n: pa.array([extract_text_and_num(row[1][n], False)[0] for row in data], pa.string())
+            for n in names
+        },
     )
 
 

@@ -3,11 +3,11 @@
 A few hundred rows at a time are one optimistic transaction: watch their keys, read their versions,
 and write those that pass, which happens only if nobody has changed one of the keys meanwhile. Redis
 so handles each value once, as it came. A script that compares and writes costs it twice as much,
-because every value is copied into the script and out of it again (`make bench-feature-write`).
+because every value is copied into the script and out of it again (`docs/benchmarks.md`).
 
 The keys of a transaction lie anywhere, so a Redis Cluster, whose nodes share them out, is not
-supported. What is used of redis-py is its public face: a connection of the client's pool, whose
-timeouts, retries, password and TLS hold for what is sent here.
+supported. What is used of redis-py is a connection of the client's pool, whose timeouts, retries,
+password and TLS hold for what is sent here.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from redis import Redis
 from reaseq.types import Bools
 from streams.feature_store.encoding import EncodedRows, encode_timestamps
 from streams.feature_store.guard import ROWS_AT_ONCE, pass_guard
+from streams.feature_store.replies import read_replies
 from streams.feature_store.resp import Argument, Commands, commands
 from streams.feature_store.version_texts import stored_versions, version_texts
 
@@ -119,11 +120,11 @@ class _Transaction:
         """Look at the versions, and send what passes the guard."""
         watch = connection.pack_command("WATCH", *self._keys)
         connection.send_packed_command([*watch, self._reads.all()])
-        connection.read_response()
-        stored = stored_versions([connection.read_response() for _ in self._keys])
-        self._num_accepted, newest = pass_guard(self.rows, stored)
+        _, *versions = read_replies(connection, 1 + len(self._keys))
+        self._num_accepted, newest = pass_guard(self.rows, stored_versions(versions))
         connection.send_packed_command([MULTI, *self._writes.only(newest), EXEC])
-        self._num_unanswered = 1 + len(newest)
+        # To MULTI, to each command that goes into the queue, and to EXEC.
+        self._num_unanswered = len(newest) + 2
 
     def finish(self, connection: Any) -> int | None:
         """How many rows passed; None if another changed one of the keys, and nothing was written.
@@ -132,10 +133,9 @@ class _Transaction:
         """
         if not self._num_unanswered:
             self.send(connection)
-        num_queued, self._num_unanswered = self._num_unanswered, 0
-        for _ in range(num_queued):
-            connection.read_response()  # MULTI, and each command into the queue
-        return None if connection.read_response() is None else self._num_accepted
+        count, self._num_unanswered = self._num_unanswered, 0
+        *_, written = read_replies(connection, count)
+        return None if written is None else self._num_accepted
 
 
 def _of_bounded_size(batches: Iterable[EncodedRows]) -> Iterator[EncodedRows]:
@@ -146,7 +146,7 @@ def _of_bounded_size(batches: Iterable[EncodedRows]) -> Iterator[EncodedRows]:
 
 def _answers(questions: Commands, connection: Any) -> list[Any]:
     connection.send_packed_command([questions.all()])
-    return [connection.read_response() for _ in range(len(questions))]
+    return read_replies(connection, len(questions))
 
 
 def _retrying(connection: Any, step: Callable[[Any], Any]) -> Any:

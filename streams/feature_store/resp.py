@@ -13,13 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from reaseq.compiled import compiled
 from reaseq.types import Bytes, Int64s
 from streams.feature_store.encoding import byte_ranges, put_bytes
 
-LINE_END = b"\r\n"
 RETURN, NEWLINE, DOLLAR, ZERO = 0x0D, 0x0A, 0x24, 0x30
 
 Argument = bytes | pa.Array
@@ -54,8 +52,7 @@ def commands(arguments: Sequence[Argument]) -> Commands:
     columns = [part for part in parts if not isinstance(part, bytes)]
     lengths = np.full(len(columns[0]), sum(len(part) for part in parts if isinstance(part, bytes)))
     for column in columns:
-        content = pc.binary_length(column).to_numpy(zero_copy_only=False).astype(np.int64)
-        lengths += 1 + _num_digits(content) + len(LINE_END) + content + len(LINE_END)
+        _add_lengths(lengths, byte_ranges(column)[0])
     starts = np.concatenate([[0], np.cumsum(lengths)])
     data = np.empty(starts[-1], np.uint8)
     positions = starts[:-1].copy()
@@ -84,13 +81,21 @@ def _packed(argument: bytes) -> bytes:
     return b"$%d\r\n%s\r\n" % (len(argument), argument)
 
 
-def _num_digits(numbers: Int64s) -> Int64s:
-    digits = np.ones_like(numbers)
-    power = 10
-    while (is_longer := numbers >= power).any():
-        digits += is_longer
-        power *= 10
-    return digits
+@compiled
+def _add_lengths(lengths: Int64s, starts: npt.NDArray[np.int32]) -> None:
+    """Add to every command what its entry of the column takes as an argument."""
+    for row in range(len(lengths)):
+        content = np.int64(starts[row + 1]) - np.int64(starts[row])
+        lengths[row] += 1 + _num_digits(content) + 2 + content + 2
+
+
+@compiled
+def _num_digits(number: np.int64) -> int:
+    count = 1
+    while number >= 10:
+        number //= np.int64(10)
+        count += 1
+    return count
 
 
 @compiled
@@ -118,11 +123,7 @@ def _put_column(
 @compiled
 def _put_number(data: Bytes, position: int, number: np.int64) -> int:
     """Write a number's decimal digits; return the position behind them."""
-    end = position + 1
-    rest = number
-    while rest >= 10:
-        rest //= np.int64(10)
-        end += 1
+    end = position + _num_digits(number)
     for place in range(end - 1, position - 1, -1):
         data[place] = np.uint8(ZERO + number % 10)
         number //= np.int64(10)

@@ -28,7 +28,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 
 from reaseq.types import Bools, Int64s
 from streams.feature_store.connections import ThreadConnections
-from streams.feature_store.encoding import EncodedRows
+from streams.feature_store.encoding import EncodedRows, readable
 from streams.feature_store.guard import FeastRow, GuardCounts, Stored, encoded, pass_guard
 
 BUSY_TIMEOUT_S = 30.0
@@ -202,7 +202,7 @@ def _write_all(connection: sqlite3.Connection, table: str, rows: EncodedRows) ->
     keys = rows.entity_keys.to_pylist()
     columns = [keys, _seconds(rows.event_times_us), _seconds(rows.event_times_us + rows.revisions)]
     columns += [column.to_pylist() for column in rows.values.values()]
-    columns += rows.texts.values()
+    columns += map(readable, rows.scalars.values())
     connection.executemany(_upsert(table, rows), zip(*columns, strict=True))
     versions = zip(repeat(table), keys, rows.event_times_us.tolist(), rows.revisions.tolist())
     connection.executemany(WRITE_VERSION, versions)
@@ -214,7 +214,7 @@ def _upsert(table: str, rows: EncodedRows) -> str:
     Parameters: key, event time and created time in whole seconds (which is why we keep our own),
     the features' bytes, and the texts of those that have one.
     """
-    text_at = {name: 4 + len(rows.values) + place for place, name in enumerate(rows.texts)}
+    text_at = {name: 4 + len(rows.values) + place for place, name in enumerate(rows.scalars)}
     features = ", ".join(
         f"(?1, {_text(name)}, ?{4 + place}, {f'?{text_at[name]}' if name in text_at else 'NULL'},"
         " ?2, ?3)"

@@ -16,7 +16,6 @@ from reaseq.feature_views import ViewSpec
 from streams.feature_store.encoding import (
     EncodedRows,
     encode_entity_keys,
-    encode_texts,
     encode_values,
 )
 from streams.offline.point_in_time import CREATED, EVENT_TIMESTAMP
@@ -62,7 +61,7 @@ def encode_rows(view: ViewSpec, rows: pa.Table) -> EncodedRows:
         event_times_us=times_us,
         revisions=np.asarray(columns[view.revision]) if view.revision else np.zeros_like(times_us),
         values={name: encode_values(columns[name]) for name in view.features},
-        texts={name: encode_texts(columns[name]) for name in scalars},
+        scalars={name: columns[name] for name in scalars},
     )
 
 
@@ -142,4 +141,5 @@ def _nothing(kind: pa.DataType) -> object:
 
 
 def _contiguous(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks()
+    # `combine_chunks` copies a single chunk too.
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

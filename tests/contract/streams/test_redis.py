@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 from pydantic import SecretStr
+from redis import ResponseError
 
 from reaseq.errors import InputError
 from reaseq.feature_views import ITEMS
@@ -19,6 +20,7 @@ from reaseq.free_port import free_port
 from reaseq.schemas import ITEM_SCHEMA
 from streams.feature_store.features import Features
 from streams.feature_store.guard import OnlineStoreError
+from streams.feature_store.replies import read_replies
 from tests.waiting import PATIENCE_S
 
 NOW_MS = 1_700_000_000_123
@@ -79,6 +81,55 @@ def test_another_writer_between_look_and_write_is_seen(home: Path, redis: Any) -
     client.connection_pool = pool
     titles = features.read(ITEMS, [f"i{place}" for place in range(5)])["title"].to_pylist()
     assert titles == ["old", "old", "old", "newer", "old"]
+
+
+@pytest.fixture
+def connection(redis: Any) -> Iterator[Any]:
+    """A connection, as a client would use it, that counts how often it was asked for a reply."""
+    connection = redis.connection_pool.get_connection()
+    read = connection.read_response
+    connection.num_reads = 0
+
+    def counting() -> Any:
+        connection.num_reads += 1
+        return read()
+
+    connection.read_response = counting
+    yield connection
+    connection.disconnect()
+    redis.connection_pool.release(connection)
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["by its parser", "one by one"])
+def test_replies_come_all_and_in_order(connection: Any, is_known: bool) -> None:
+    """At once, where redis-py keeps them as we know it; else as it has it; and none too many."""
+    if not is_known:
+        connection._parser = OnlyReads(connection._parser)
+    asked = [connection.pack_command("ECHO", "x" * number)[0] for number in range(500)]
+    connection.send_packed_command(asked)
+    assert read_replies(connection, 0) == []
+    assert read_replies(connection, 499) == [b"x" * number for number in range(499)]
+    assert connection.read_response() == b"x" * 499
+    assert (connection.num_reads < 400) is is_known
+
+
+def test_an_error_among_replies_is_raised(connection: Any) -> None:
+    """As redis-py raises it, wherever it stands."""
+    for place in range(3):
+        commands = [connection.pack_command("PING")[0] for _ in range(3)]
+        commands[place] = connection.pack_command("NONSENSE")[0]
+        connection.send_packed_command(commands)
+        with pytest.raises(ResponseError, match="NONSENSE"):
+            read_replies(connection, 3)
+        connection.disconnect()
+
+
+class OnlyReads:
+    """A parser that shows nothing but its replies."""
+
+    def __init__(self, parser: Any) -> None:
+        self.read_response = parser.read_response
+        self.on_disconnect = parser.on_disconnect
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from streams.feature_store.encoding import (
     encode_entity_keys,
-    encode_texts,
     encode_timestamps,
     encode_values,
+    readable,
 )
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -112,8 +112,8 @@ def test_a_type_no_view_has_is_refused() -> None:
 
 def test_scalars_have_a_readable_form() -> None:
     """Feast keeps the text of scalars beside their bytes."""
-    assert encode_texts(pa.array([1, None])) == ["1", None]
-    assert encode_texts(pa.array([1.0])) == ["1.0"]
+    assert readable(pa.array([1, None])) == ["1", None]
+    assert readable(pa.array([1.0])) == ["1.0"]
 
 
 @settings(deadline=None)  # the first call compiles

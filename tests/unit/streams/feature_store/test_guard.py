@@ -51,7 +51,7 @@ def rows(writes: list[tuple[bytes, RowVersion]]) -> EncodedRows:
         event_times_us=np.array([time_us for _, (time_us, _) in writes], np.int64),
         revisions=np.array([revision for _, (_, revision) in writes], np.int64),
         values={},
-        texts={},
+        scalars={},
     )
 
 
