@@ -7,6 +7,7 @@ A process of its own, because every module takes the views as they are when it i
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -60,3 +61,6 @@ def main(home: Path) -> None:
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]))
+    # Without the interpreter's own end, at which a thread of DuckDB or Arrow that is still busy
+    # aborts the process now and then: everything has been shown by here.
+    os._exit(0)
