@@ -12,10 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import msgspec
-
 from reaseq.errors import InputError
-from reaseq.events import Identifier
 from streams.log.dead_letter_topic import StoredLetter
 from streams.log.dead_letters import DeadLetter
 from streams.log.ports import Headers, LogWriter, RecordTooLargeError
@@ -23,9 +20,6 @@ from streams.log.record_size import record_bytes
 
 REQUEUES = "reaseq.requeues"
 """The header that counts how often a record was sent back; the last one of a record."""
-
-MISPLACED = "belongs to partition"
-"""In the reason of an event that its producer's key put where its user does not live."""
 
 FLUSH_RECORDS, FLUSH_BYTES = 1000, 8_000_000
 """Sent between two waits for the log: bounds what the writer holds."""
@@ -59,10 +53,6 @@ class RequeueReport:
         """Count one that cannot be sent."""
         self.refused[why] += 1
         self.examples.setdefault(why, letter_id)
-
-
-class _User(msgspec.Struct):
-    user_id: Identifier
 
 
 def requeue(letters: Iterable[StoredLetter], topics: Collection[str], send: Send) -> RequeueReport:
@@ -112,10 +102,9 @@ def sent_back(letter: DeadLetter, topics: Collection[str]) -> SentBack:
         raise InputError(
             "from a topic that the stream does not read: check topics.events and topics.items"
         )
-    key = _user_key(letter) if MISPLACED in letter.reason else letter.key
     others = [header for header in letter.headers if header[0] != REQUEUES]
     count = str(num_requeues(letter) + 1).encode()
-    return SentBack(letter.source.topic, letter.value, key, (*others, (REQUEUES, count)))
+    return SentBack(letter.source.topic, letter.value, letter.key, (*others, (REQUEUES, count)))
 
 
 def num_requeues(letter: DeadLetter) -> int:
@@ -124,11 +113,3 @@ def num_requeues(letter: DeadLetter) -> int:
     with suppress(ValueError):
         return max(0, int(count[:18]))
     return 0
-
-
-def _user_key(letter: DeadLetter) -> bytes:
-    """The key under which the event lies where its user lives."""
-    try:
-        return msgspec.json.decode(letter.value or b"", type=_User).user_id.encode()
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise InputError("its user_id cannot be read, so its partition is unknown") from None

@@ -62,23 +62,11 @@ def test_the_header_counts_on(before: bytes, after: bytes) -> None:
     assert num_requeues(again) == int(after) - 1
 
 
-def test_an_event_of_another_partition_gets_the_key_of_its_user() -> None:
-    """Only then: any other record keeps the key that it had, or had not."""
-    reason = "user bob belongs to partition 3, not 1"
-    assert sent_back(letter(reason=reason), TOPICS).key == b"bob"
-    assert sent_back(letter(key=None, reason=reason), TOPICS).key == b"bob"
-    assert sent_back(letter(), TOPICS).key == b"ann"
-
-
 @pytest.mark.parametrize(
     ("refused", "why"),
     [
         (letter(truncated="value 5000000"), "truncated"),
         (letter(topic="elsewhere"), "topics.events"),
-        (letter(b"{}", reason="it belongs to partition 3"), "user_id"),
-        (letter(b'{"user_id":""}', reason="it belongs to partition 3"), "user_id"),
-        (letter(b"\xff", reason="it belongs to partition 3"), "user_id"),
-        (letter(None, reason="it belongs to partition 3"), "user_id"),
         (letter(b"x" * 100_000), "larger than the log takes"),
     ],
 )
