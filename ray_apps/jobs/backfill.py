@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from ray_apps.settings import Settings
 from streams.backfill import backfill, check_times
 from streams.feature_store.features import Features
 from streams.log.partitioner import partitions_of
-from streams.offline.tables import Commit
+from streams.offline.tables import Commit, new_run
 
 _PARTITION = "backfill_partition"
 
@@ -39,7 +38,7 @@ def backfill_events(
     """
     check_times(events, settings.kafka.event_times, time.time_ns() // 1_000_000)
     num_partitions = settings.kafka.num_partitions
-    run = f"backfill-{uuid.uuid4().hex}"
+    run = new_run("backfill")
 
     # Ray's types ask for functions of every batch format; these two get pyarrow's.
     def with_partition(table: Any) -> Any:

@@ -7,7 +7,6 @@ sequences, written offline only, so that the ranker's training rows find what wo
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
@@ -27,7 +26,7 @@ from reaseq.generator.folder import KIND
 from reaseq.generator.generator import BehaviourGenerator
 from streams.feature_store.features import Features
 from streams.feature_store.ports import FeatureTables
-from streams.offline.tables import Commit
+from streams.offline.tables import Commit, new_run
 from streams.shards.checkpoints import Checkpoints
 from streams.shards.positions import Position, Positions
 
@@ -80,14 +79,6 @@ def generate_as_of(
     The version must not have learnt from anything at or after them.
     """
     return _run(settings, version, sequences, "as-of", on_rows)
-
-
-def new_run(scope: Scope, version: str) -> str:
-    """The name of a run, unlike any before it: the same version may generate again.
-
-    What an earlier run has made stays true for the orders that came after it.
-    """
-    return f"{scope}-{version}-{uuid.uuid4().hex}"
 
 
 class SliceGenerator:
@@ -173,7 +164,7 @@ def _run(
     pool = settings.pools.generator
     dataset = ray.data.from_arrow(numbered).map_batches(
         _Generate,
-        fn_constructor_args=(settings, version, scope, new_run(scope, version)),
+        fn_constructor_args=(settings, version, scope, new_run(f"{scope}-{version}")),
         batch_size=None,  # a slice a call
         batch_format="pyarrow",
         num_cpus=pool.num_cpus,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import uuid
 from collections.abc import Awaitable, Callable
 
 import pyarrow as pa
@@ -20,7 +19,7 @@ from ray_apps.serving.generating import GeneratorAnswer
 from reaseq.feature_views import GENERATED
 from reaseq.generator.behaviours import generated_rows
 from streams.feature_store.ports import FeatureTables
-from streams.offline.tables import Commit
+from streams.offline.tables import Commit, new_run
 from streams.shards.changed_users import ChangedUsers, Due
 from streams.shards.follower import Follower
 
@@ -63,7 +62,7 @@ class BehaviourRefresher:
         self._now_ms = now_ms
         self._changed = ChangedUsers(features, min_new_events)
         self._unsaved: list[pa.Table] = []
-        self._run = f"stream-{uuid.uuid4().hex}"
+        self._run = new_run("stream")
         self._num_saves = 0
         self._saved_at = clock()
         self._num_generated = 0

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
-
 import pyarrow as pa
 
 from reaseq.feature_views import KNOWLEDGE
 from streams.feature_store.ports import FeatureTables
-from streams.offline.tables import Commit
+from streams.offline.tables import Commit, new_run
 
 
 class FeatureKnowledge:
@@ -17,7 +15,7 @@ class FeatureKnowledge:
     def __init__(self, features: FeatureTables) -> None:
         self._features = features
         self._unsaved: list[pa.Table] = []
-        self._run = f"agents-{uuid.uuid4().hex}"
+        self._run = new_run("agents")
         self._num_flushes = 0
 
     def read(self, item_ids: list[str]) -> pa.Table:

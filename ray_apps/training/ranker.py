@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,7 +22,7 @@ from reaseq.sequences.orders import purchases_of
 from reaseq.training.early_stopping import split_newest
 from reaseq.training.loop import FitState, trained_weights
 from streams.feature_store.features import Features
-from streams.offline.tables import Commit
+from streams.offline.tables import Commit, new_run
 
 FEATURE_SERVICE = "ranker_v1"
 
@@ -84,7 +83,7 @@ class RankerTraining:
         features = Features.open(Home(self._settings.home).features)
         features.write(POPULARITY, rows)
         # A registry begun anew numbers its versions from the first again.
-        features.append(POPULARITY, rows, Commit(f"training-{version}-{uuid.uuid4().hex}"))
+        features.append(POPULARITY, rows, Commit(new_run(f"training-{version}")))
 
 
 def prepare(settings: Settings, request: TrainingRequest) -> RankerTraining:

@@ -11,7 +11,6 @@ Select it in `feature_store.yaml` as `streams.feature_store.offline_store.DeltaO
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -39,7 +38,7 @@ from streams.feature_store.views import MICROSECONDS, offline_rows, offline_sche
 from streams.offline.events import EVENTS_TABLE, EventArchive
 from streams.offline.point_in_time import EVENT_TIMESTAMP, rows_as_of
 from streams.offline.queries import LIMITS, QueryLimits
-from streams.offline.tables import APPEND_COLUMNS, Commit, OfflineTable
+from streams.offline.tables import APPEND_COLUMNS, Commit, OfflineTable, new_run
 
 
 class DeltaOfflineStoreConfig(FeastConfigBaseModel):
@@ -144,7 +143,7 @@ class DeltaOfflineStore(OfflineStore):
             raise ValueError(
                 f"{feature_view.name} follows from the events: push it online only, or send events"
             )
-        commit = Commit(f"push-{uuid.uuid4().hex}")
+        commit = Commit(new_run("push"))
         _table(config, feature_view.batch_source).append(table, commit)
         if progress:
             progress(table.num_rows)

@@ -76,6 +76,11 @@ class Commit(NamedTuple):
     version: int = 0
 
 
+def new_run(name: str) -> str:
+    """An `app_id` unlike any before it: what others of that name appended stays."""
+    return f"{name}-{uuid.uuid4().hex}"
+
+
 class OfflineTable:
     """A Delta table that exists; safe among threads, and beside other processes' own objects."""
 

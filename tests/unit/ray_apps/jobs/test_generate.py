@@ -7,10 +7,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from ray_apps.jobs.generate import Scope, SliceGenerator, new_run
+from ray_apps.jobs.generate import Scope, SliceGenerator
 from reaseq.feature_views import GENERATED, SEQUENCES
 from reaseq.schemas import ORDER_SCHEMA, SEQUENCE_SCHEMA
 from streams.feature_store.memory import MemoryFeatures
+from streams.offline.tables import new_run
 from streams.shards.checkpoints import Checkpoints
 from streams.shards.positions import Positions
 from tests.unit.ray_apps.serving.fakes import ToyGenerator
@@ -47,7 +48,7 @@ def job(
 ) -> SliceGenerator:
     """A run of the champion."""
     return SliceGenerator(
-        features, ToyGenerator(version), positions, scope, new_run(scope, version)
+        features, ToyGenerator(version), positions, scope, new_run(f"{scope}-{version}")
     )
 
 
