@@ -18,14 +18,12 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import shutil
-import subprocess
 import tempfile
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,13 +34,13 @@ from feast import FeatureStore, RepoConfig
 from feast.infra.online_stores.helpers import get_online_store_from_config
 from feast.protos.feast.types.Value_pb2 import Value
 from pydantic import SecretStr
-from redis import Redis, RedisError
+from redis import Redis
 
 from benchmarks.offline import sequences
+from benchmarks.redis_server import started_redis
 from benchmarks.report import say, write_results
 from benchmarks.rounds import compare
 from reaseq.feature_views import SEQUENCES
-from reaseq.free_port import free_port
 from streams.feature_store.features import Features
 from streams.feature_store.views import FeastAnswer, encode_rows, entity_keys_of
 
@@ -191,36 +189,6 @@ def found_by_feast(peer: FeatureStore, store: FeatureStore, ids: list[str]) -> l
     view = peer.get_feature_view(SEQUENCES.name)
     answers: list[FeastAnswer] = reader.online_read(config, view, entity_keys_of(SEQUENCES, ids))
     return [features for _, features in answers]
-
-
-@contextmanager
-def started_redis() -> Iterator[str | None]:
-    """The address of a Redis that keeps nothing, while inside; None where none can be started."""
-    binary = shutil.which("redis-server")
-    if binary is None:
-        say("Redis: skipped, there is no redis-server on PATH")
-        yield None
-        return
-    port = free_port()
-    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    with subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL) as process:
-        try:
-            with Redis(port=port) as client:
-                wait_for(client)
-            yield f"127.0.0.1:{port}"
-        finally:
-            process.kill()
-
-
-def wait_for(client: Redis) -> None:
-    """Until it answers; raises RedisError after ten seconds."""
-    for _ in range(100):
-        try:
-            client.ping()
-            return
-        except RedisError:
-            time.sleep(0.1)
-    client.ping()
 
 
 def measure(kind: str, url: str | None, options: argparse.Namespace) -> dict[str, Any]:

@@ -27,10 +27,10 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from benchmarks.redis_server import started_redis
 from benchmarks.report import say, write_results
 from benchmarks.rounds import Spread
 from ray_apps.settings import load_settings
-from reaseq.free_port import free_port
 from streams.log.broker import start_broker
 from streams.log.kafka import KafkaLog
 from streams.log.ports import Topic
@@ -163,14 +163,8 @@ def online_store(store: str) -> Iterator[str | None]:
     if store != "redis":
         yield None
         return
-    port = free_port()
-    command = ["redis-server", "--port", str(port), "--save", "", "--appendonly", "no"]
-    server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
-        yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        server.terminate()
-        server.wait()
+    with started_redis() as address:
+        yield f"redis://{address}/0"
 
 
 def contenders(options: argparse.Namespace, settings: KafkaSettings) -> dict[str, OurShards | Peer]:
