@@ -27,8 +27,11 @@ class Freshness:
         self._ages_ms = np.empty(0)
 
     def observe(self, batches: Iterable[RecordBatch], now_ms: float) -> None:
-        """These records are readable now; those without a timestamp are left out."""
-        times_ms = [batch.timestamps_ms[batch.timestamps_ms >= 0] for batch in batches]
+        """These records are readable now; those without a timestamp are left out.
+
+        Some clients write 0 where they have none.
+        """
+        times_ms = [batch.timestamps_ms[batch.timestamps_ms > 0] for batch in batches]
         ages_ms = [now_ms - times for times in times_ms]
         self._ages_ms = np.concatenate([self._ages_ms, *ages_ms])[-NUM_SAMPLES:]
 

@@ -31,9 +31,9 @@ def test_percentiles_are_those_of_the_ages() -> None:
 def test_records_without_a_timestamp_do_not_count() -> None:
     """They would look as if they had waited since 1970."""
     freshness = Freshness()
-    freshness.observe([produced_at(NO_TIMESTAMP_MS, NO_TIMESTAMP_MS)], 1000.0)
+    freshness.observe([produced_at(NO_TIMESTAMP_MS, 0)], 1000.0)
     assert freshness.percentiles() == FreshnessPercentiles()
-    freshness.observe([produced_at(990, NO_TIMESTAMP_MS)], 1000.0)
+    freshness.observe([produced_at(990, NO_TIMESTAMP_MS, 0)], 1000.0)
     assert freshness.percentiles() == FreshnessPercentiles(10.0, 10.0)
 
 
