@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -90,8 +91,8 @@ class GuardedOnlineStore(Protocol):
         ...
 
 
-class GuardCounts:
-    """What a guarded store accepted and refused of the rows that this object was given."""
+class Guarded(ABC):
+    """What all guarded stores share: the counts, and Feast's own way in."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -105,6 +106,26 @@ class GuardCounts:
             self.num_refused += num_refused
         if num_refused:
             logger.debug("%s: %d rows refused, newer ones are stored", view, num_refused)
+
+    @abstractmethod
+    def write_rows(
+        self, config: RepoConfig, view: FeatureView, batches: Iterable[EncodedRows]
+    ) -> int:
+        """See `GuardedOnlineStore.write_rows`."""
+
+    def online_write_batch(
+        self,
+        config: RepoConfig,
+        table: FeatureView,
+        data: list[FeastRow],
+        progress: Callable[[int], Any] | None,
+    ) -> None:
+        """What `write_to_online_store`, `push` and `materialize` call, guarded alike."""
+        if not data:
+            return
+        self.write_rows(config, table, [encoded(config, data)])
+        if progress:
+            progress(len(data))
 
 
 class Stored(NamedTuple):

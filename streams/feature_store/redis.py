@@ -29,7 +29,7 @@ from redis.retry import Retry
 from reaseq.errors import InputError, NotReadyError
 from reaseq.types import Bools
 from streams.feature_store.encoding import EncodedRows
-from streams.feature_store.guard import FeastRow, GuardCounts, OnlineStoreError, encoded
+from streams.feature_store.guard import FeastRow, Guarded, OnlineStoreError
 from streams.feature_store.redis_rows import RedisRows
 
 CONNECT_TIMEOUT_S = 2.0
@@ -51,7 +51,7 @@ class GuardedRedisOnlineStoreConfig(RedisOnlineStoreConfig):
     connection are not used."""
 
 
-class GuardedRedisOnlineStore(GuardCounts, RedisOnlineStore):
+class GuardedRedisOnlineStore(Guarded, RedisOnlineStore):
     """Feast's Redis layout, guarded writes, safe for many threads and processes."""
 
     _client: Redis | None = None
@@ -77,20 +77,6 @@ class GuardedRedisOnlineStore(GuardCounts, RedisOnlineStore):
         With `appendonly yes` and `appendfsync always` an accepted write is kept; with `everysec`
         the last second may be missing.
         """
-
-    def online_write_batch(
-        self,
-        config: RepoConfig,
-        table: FeatureView,
-        data: list[FeastRow],
-        progress: Callable[[int], Any] | None,
-    ) -> None:
-        """Feast's own way in (`write_to_online_store`, `push`, `materialize`), guarded alike."""
-        if not data:
-            return
-        self.write_rows(config, table, [encoded(config, data)])
-        if progress:
-            progress(len(data))
 
     async def online_write_batch_async(
         self,

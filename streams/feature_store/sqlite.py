@@ -11,7 +11,7 @@ takes its values from columns, so no Python runs for a row (`make bench-feature-
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import repeat
@@ -29,7 +29,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from reaseq.types import Bools, Int64s
 from streams.feature_store.connections import ThreadConnections
 from streams.feature_store.encoding import EncodedRows, readable
-from streams.feature_store.guard import FeastRow, GuardCounts, Stored, encoded, pass_guard
+from streams.feature_store.guard import Guarded, Stored, pass_guard
 
 BUSY_TIMEOUT_S = 30.0
 """How long a writer waits for another."""
@@ -61,7 +61,7 @@ class GuardedSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
     )
 
 
-class GuardedSqliteOnlineStore(GuardCounts, SqliteOnlineStore):
+class GuardedSqliteOnlineStore(Guarded, SqliteOnlineStore):
     """Feast's sqlite layout, guarded writes, safe for many threads and processes."""
 
     def __init__(self) -> None:
@@ -103,20 +103,6 @@ class GuardedSqliteOnlineStore(GuardCounts, SqliteOnlineStore):
                 connection.execute(f"PRAGMA user_version = {SYNCED}")  # something to commit
         finally:
             connection.execute("PRAGMA synchronous = NORMAL")
-
-    def online_write_batch(
-        self,
-        config: RepoConfig,
-        table: FeatureView,
-        data: list[FeastRow],
-        progress: Callable[[int], Any] | None,
-    ) -> None:
-        """Feast's own way in (`write_to_online_store`, `push`, `materialize`), guarded alike."""
-        if not data:
-            return
-        self.write_rows(config, table, [encoded(config, data)])
-        if progress:
-            progress(len(data))
 
     def online_read(
         self,
