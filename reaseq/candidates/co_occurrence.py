@@ -38,8 +38,8 @@ class CoOccurrence(CandidateSource):
         score(c)    = sum over purchases l: pairs(l, c) / (pairs(l, l) + shrinkage) ^ damping
 
     with `pairs(c, c)` counted `repeat_weight` times in the sum. `now` is the orders' own
-    (`reaseq.event_clock`), and what is ahead of it counts as one of now. The defaults were chosen
-    on October 2011 of Online Retail.
+    (`reaseq.event_clock`), and what is ahead of it counts as one of now, for good. The defaults
+    were chosen on October 2011 of Online Retail.
 
     The counts are a short list of sparse matrices, each at least twice as large as the next (the
     logarithmic method), so applying an order is cheap and nothing dense in items x items exists.

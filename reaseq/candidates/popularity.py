@@ -23,8 +23,9 @@ class Popularity(CandidateSource):
         count(c) = sum over purchases e of c: 2 ^ -((now - time(e)) / half_life)
 
     `now` is the purchases' own (`reaseq.event_clock`), and what is ahead of it counts as one of
-    now. Decay scales all items alike, so the ranking does not depend on the moment it is asked for.
-    Events may come in any order and in any portions.
+    now, for good. Decay scales all items alike, so the ranking does not depend on the moment it is
+    asked for. Events may come in any order and in any portions, which change no more than the
+    weight of those that were ahead.
     """
 
     name: ClassVar[str] = "popular"
