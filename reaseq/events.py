@@ -21,7 +21,7 @@ MAX_EVENT_TIME_MS = 4_102_444_800_000
 
 
 def shown_time(time_ms: int) -> str:
-    """An event time as people read it. Example: 1300000000000 is 2011-03-13T07:06:40Z."""
+    """A moment as people read it. Example: 1300000000000 is 2011-03-13T07:06:40Z."""
     return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%FT%TZ}"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -18,6 +17,7 @@ from reaseq.datasets.online_retail import read_online_retail
 from reaseq.datasets.reader import open_log
 from reaseq.datasets.report import Preview, ReadReport
 from reaseq.datasets.stored_log import StoredLog
+from reaseq.events import shown_time
 
 
 @contextmanager
@@ -59,8 +59,7 @@ def show_preview(preview: Preview, console: Console) -> None:
 
 def _shown(event: Mapping[str, Any]) -> list[str]:
     """The cells of one event, its time as people read it."""
-    moment = datetime.fromtimestamp(event["event_time_ms"] / 1000, UTC)
-    time = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    time = shown_time(event["event_time_ms"])
     value = "–" if event["value"] is None else f"{event['value']:g}"
     kind, identity = event["event_type"], event["event_id"]
     return [event["user_id"], event["item_id"], kind, time, value, identity]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
 
 import typer
 from rich.console import Console
@@ -17,6 +16,7 @@ from ray_apps.cli.moments import age_of
 from ray_apps.cli.printable import printable, readable
 from ray_apps.settings import Settings
 from reaseq.errors import InputError, NotReadyError
+from reaseq.events import shown_time
 from streams.log.dead_letter_counts import Summary, summarize
 from streams.log.dead_letter_topic import DeadLetterTopic, StoredLetter, Wanted
 from streams.log.kafka import KafkaLog
@@ -154,4 +154,4 @@ def _source(stored: StoredLetter) -> str:
 
 
 def _time(moment_ms: int) -> str:
-    return "–" if moment_ms < 0 else f"{datetime.fromtimestamp(moment_ms / 1000, UTC):%F %T} UTC"
+    return "–" if moment_ms < 0 else shown_time(moment_ms)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import duckdb
 
 from reaseq.datasets.report import LeftOut
+from reaseq.events import shown_time
 
 MIN_UNLIKELY_EVENTS = 1000
 MIN_UNLIKELY_SHARE = 0.05
@@ -99,8 +98,7 @@ def _sharing(con: duckdb.DuckDBPyConnection, user_id: str, event_id: str) -> str
 
 def _content(item_id: str, event_type: str, event_time_ms: int, value: float | None) -> str:
     worth = "" if value is None else f" for {value:g}"
-    time = f"{datetime.fromtimestamp(event_time_ms / 1000, UTC):%F %T}"
-    return f"{event_type} of {item_id[:MAX_EXAMPLE]!r}{worth} at {time}"
+    return f"{event_type} of {item_id[:MAX_EXAMPLE]!r}{worth} at {shown_time(event_time_ms)}"
 
 
 def unlikely_users(con: duckdb.DuckDBPyConnection) -> tuple[str, ...]:

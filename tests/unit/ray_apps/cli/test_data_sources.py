@@ -94,7 +94,7 @@ def test_the_preview_shows_what_was_taken_for_what(console: Console) -> None:
     assert "events  user_id ← customer, item_id ← sku[1]" in shown
     assert "items  title ← name" in shown
     assert "first of 1,234 events" in shown
-    assert "2023-11-14 22:13:20 UTC" in shown
+    assert "2023-11-14T22:13:20Z" in shown
     assert "[bold]tea[/bold]" in shown
     assert "│ 4.5" in shown
     assert "│ –" in shown

@@ -21,15 +21,15 @@ ORDERS = "order_id,user_id,item_id,event_time,value\n"
         (
             "o1,ann,mug,2020-01-01,1\no1,ann,jar,2020-01-01,\no2,bob,cup,2020-01-02,2\n",
             "2 of 3",
-            "'o1' of user 'ann': purchase of 'mug' for 1 at 2020-01-01 00:00:00 and purchase of "
-            "'jar' at 2020-01-01 00:00:00",
+            "'o1' of user 'ann': purchase of 'mug' for 1 at 2020-01-01T00:00:00Z and purchase of "
+            "'jar' at 2020-01-01T00:00:00Z",
         ),
         (
             "o2,bob,cup,2020-01-02,0\no1,ann,mug,2020-01-01,1\no2,bob,cup,2020-01-02,\n"
             "o1,ann,mug,2020-01-03,1\no1,ann,mug,2020-01-03,1\n",
             "5 of 5",
-            "'o2' of user 'bob': purchase of 'cup' for 0 at 2020-01-02 00:00:00 and purchase of "
-            "'cup' at 2020-01-02 00:00:00",
+            "'o2' of user 'bob': purchase of 'cup' for 0 at 2020-01-02T00:00:00Z and purchase of "
+            "'cup' at 2020-01-02T00:00:00Z",
         ),
     ],
 )
