@@ -125,7 +125,7 @@ class PrequentialStream:
 
     def _expect(self, block: pa.Table) -> None:
         """Keep beside the stream what its sequences must become."""
-        strangers = self._expected.unknown(pc.unique(block["user_id"]).to_pylist())
+        strangers = self._expected.unknown(block["user_id"])
         self._expected.load(self._features.read(SEQUENCES, strangers))
         self._expected.merge(block)
 

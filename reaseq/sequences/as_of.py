@@ -12,9 +12,11 @@ import pyarrow.compute as pc
 
 from reaseq.events import EventType
 from reaseq.schemas import SEQUENCE_SCHEMA, TRAINING_SCHEMA
+from reaseq.sequences.codes import Codes
+from reaseq.sequences.columns import empty_columns
 from reaseq.sequences.orders import orders_of
 from reaseq.sequences.replay import Moments, first_purchases, happened_before, replay_to
-from reaseq.sequences.state import Codes, empty_columns, event_columns, sequence_rows
+from reaseq.sequences.state import event_columns, sequence_rows
 from reaseq.types import Int64s
 
 MOMENTS_AT_ONCE = 20_000

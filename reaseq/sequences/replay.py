@@ -13,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from reaseq.compiled import compiled
-from reaseq.sequences.merge import EventColumns, SequenceColumns, find_key, merge_event
+from reaseq.sequences.columns import SequenceColumns
+from reaseq.sequences.merge import EventColumns, find_key, merge_event
 from reaseq.types import Bools, Int64s
 
 
@@ -38,12 +39,12 @@ def replay_to(
     again: SequenceColumns,
     found: SequenceColumns,
 ) -> None:
-    """Fill `found` [L, N] with the sequence of each moment.
+    """Fill `found`, with room for L sequences of N events, with the sequence of each moment.
 
-    `events` are those of all users, one user after the other. `window` and `again` are rooms for
-    one sequence of N events.
+    `events` are those of all users, one user after the other. `window` and `again` have room for
+    one sequence.
     """
-    capacity = window.keys.shape[1]
+    capacity = len(window.keys)
     user, event, is_plain = -1, 0, True
     for label in range(len(moments.users)):
         if moments.users[label] != user:
@@ -51,7 +52,7 @@ def replay_to(
             window.lengths[0] = window.revisions[0] = 0
         while event < moments.arrived[label]:
             place = find_key(window, 0, events.keys[event])
-            is_other = place >= 0 and events.times_ms[event] != window.times_ms[0, place]
+            is_other = place >= 0 and events.times_ms[event] != window.times_ms[place]
             # What a full window or a second content of an event drops cannot be brought back.
             if is_other or window.lengths[0] == capacity:
                 is_plain = False
@@ -72,18 +73,19 @@ def replay_to(
 def _num_before(window: SequenceColumns, time_ms: int) -> int:
     """How many events of the window are strictly before a time."""
     number = window.lengths[0]
-    while number > 0 and window.times_ms[0, number - 1] >= time_ms:
+    while number > 0 and window.times_ms[number - 1] >= time_ms:
         number -= 1
     return int(number)
 
 
 @compiled
 def _copy(window: SequenceColumns, length: int, found: SequenceColumns, label: int) -> None:
-    found.times_ms[label, :length] = window.times_ms[0, :length]
-    found.keys[label, :length] = window.keys[0, :length]
-    found.items[label, :length] = window.items[0, :length]
-    found.types[label, :length] = window.types[0, :length]
-    found.values[label, :length] = window.values[0, :length]
+    start = found.starts[label]
+    found.times_ms[start : start + length] = window.times_ms[:length]
+    found.keys[start : start + length] = window.keys[:length]
+    found.items[start : start + length] = window.items[:length]
+    found.types[start : start + length] = window.types[:length]
+    found.values[start : start + length] = window.values[:length]
     found.lengths[label] = length
     found.revisions[label] = window.revisions[0] if length else 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -12,12 +13,16 @@ from reaseq.schemas import GENERATED_ITEM_IDS, GENERATED_PROBABILITIES, SEQUENCE
 
 def empty_sequences(user_ids: Sequence[str]) -> pa.Table:
     """The rows of users who have done nothing yet: no events, revision 0."""
-    lists: dict[str, list[object]] = {
-        field.name: [] for field in SEQUENCE_SCHEMA if pa.types.is_list(field.type)
+    num_rows = len(user_ids)
+    columns = {
+        field.name: pa.ListArray.from_arrays(
+            pa.array(np.zeros(num_rows + 1, np.int32)), pa.array([], field.type.value_type)
+        )
+        if pa.types.is_list(field.type)
+        else pa.array(np.zeros(num_rows, np.int64))
+        for field in SEQUENCE_SCHEMA
     }
-    numbers = {"newest_event_time_ms": 0, "revision": 0}
-    rows = [{"user_id": user_id, **lists, **numbers} for user_id in user_ids]
-    return pa.Table.from_pylist(rows, schema=SEQUENCE_SCHEMA)
+    return pa.table({**columns, "user_id": pa.array(user_ids, pa.string())}, SEQUENCE_SCHEMA)
 
 
 def aligned(rows: pa.Table, user_ids: Sequence[str]) -> pa.Table:

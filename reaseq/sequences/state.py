@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -11,16 +10,24 @@ import pyarrow.compute as pc
 
 from reaseq.events import EventType
 from reaseq.schemas import SEQUENCE_SCHEMA
-from reaseq.sequences.hashing import hash64
-from reaseq.sequences.merge import (
-    EventColumns,
+from reaseq.sequences.codes import Codes
+from reaseq.sequences.columns import (
     SequenceColumns,
-    merge_events,
+    growing_columns,
+    num_bytes,
+    places_of,
+    with_places,
+    with_rows,
 )
-from reaseq.types import Float64s, Int64s
+from reaseq.sequences.hashing import hash64
+from reaseq.sequences.merge import EventColumns, merge_events
+from reaseq.types import Column, Float64s, Int64s
 
 EVENT_TYPE_NAMES = pa.array([event_type.value for event_type in EventType])
-"""The code of an event type is its place here; append only, codes live inside checkpoints."""
+"""The code of an event type is its place here."""
+
+ROWS_AT_ONCE = 8192
+"""Sequences of one piece of a table: an Arrow column holds 2 GiB of strings at most."""
 
 
 class MergeResult(NamedTuple):
@@ -29,60 +36,6 @@ class MergeResult(NamedTuple):
     slots: Int64s
     """Where the sequences are that it changed; `SequenceState.rows` gives them."""
     num_accepted: int
-
-
-class Codes:
-    """Dense codes 0, 1, 2 … for strings, in order of first sight."""
-
-    def __init__(self) -> None:
-        self._code_of: dict[str, int] = {}
-        self._hashes = np.empty(0, np.int64)
-        self.names: list[str] = []
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-    def __contains__(self, name: str) -> bool:
-        return name in self._code_of
-
-    def encode(self, column: pa.ChunkedArray | pa.Array) -> Int64s:
-        """Codes of a column; only its distinct values are touched one by one."""
-        array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
-        encoded = array.dictionary_encode()
-        distinct = np.fromiter(
-            (self._code(name) for name in encoded.dictionary.to_pylist()),
-            dtype=np.int64,
-            count=len(encoded.dictionary),
-        )
-        indices = np.asarray(encoded.indices)
-        return distinct[indices] if len(distinct) else np.empty(0, dtype=np.int64)
-
-    def hashes(self) -> Int64s:
-        """`hash64` of each string, by code."""
-        new = self.names[len(self._hashes) :]
-        if new:
-            self._hashes = np.concatenate([self._hashes, hash64(pa.array(new, pa.string()))])
-        return self._hashes
-
-    def _code(self, name: str) -> int:
-        code = self._code_of.setdefault(name, len(self.names))
-        if code == len(self.names):
-            self.names.append(name)
-        return code
-
-
-def empty_columns(num_rows: int, max_events: int) -> SequenceColumns:
-    """Room for so many sequences, all empty."""
-    shape = (num_rows, max_events)
-    return SequenceColumns(
-        times_ms=np.zeros(shape, dtype=np.int64),
-        keys=np.zeros(shape, dtype=np.int64),
-        items=np.zeros(shape, dtype=np.int64),
-        types=np.zeros(shape, dtype=np.int64),
-        values=np.full(shape, np.nan, dtype=np.float64),
-        lengths=np.zeros(num_rows, dtype=np.int64),
-        revisions=np.zeros(num_rows, dtype=np.int64),
-    )
 
 
 class SequenceState:
@@ -99,7 +52,7 @@ class SequenceState:
         self.max_events = max_events
         self._users = Codes()
         self._items = Codes()
-        self._columns = empty_columns(0, max_events)
+        self._columns = growing_columns(max_events)
 
     @classmethod
     def from_rows(cls, rows: pa.Table, max_events: int = 100) -> SequenceState:
@@ -111,52 +64,60 @@ class SequenceState:
     def __len__(self) -> int:
         return len(self._users)
 
-    def unknown(self, user_ids: Iterable[str]) -> list[str]:
-        """The given users this state has never met."""
-        return [user_id for user_id in user_ids if user_id not in self._users]
+    @property
+    def num_bytes(self) -> int:
+        """Memory that the sequences and the names in them take, in bytes."""
+        names = self._users.num_bytes + self._items.num_bytes
+        return num_bytes(self._columns, len(self)) + names
+
+    def unknown(self, user_ids: Column) -> list[str]:
+        """The users of a column that this state has never met, each once."""
+        users = pc.unique(user_ids)
+        never_met: list[str] = users.filter(pa.array(self._users.find(users) < 0)).to_pylist()
+        return never_met
 
     def load(self, rows: pa.Table) -> None:
         """Take in whole sequences of users this state does not hold yet, revisions included."""
-        assert len(self.unknown(rows["user_id"].to_pylist())) == rows.num_rows, (
-            "load takes new users"
-        )
-        slots = self._users.encode(rows["user_id"])
-        self._reserve(len(self._users))
-        lengths = np.asarray(pc.list_value_length(rows["item_ids"])).astype(np.int64)
-        self._merge_columns(_flatten(rows, np.repeat(slots, lengths), self._items))
-        self._columns.revisions[slots] = np.asarray(rows["revision"])
+        assert len(self.unknown(rows["user_id"])) == rows.num_rows, "load takes new users"
+        for start in range(0, rows.num_rows, ROWS_AT_ONCE):
+            some = rows.slice(start, ROWS_AT_ONCE)
+            slots = self._users.encode(some["user_id"])
+            lengths = np.asarray(pc.list_value_length(some["item_ids"])).astype(np.int64)
+            self._merge_columns(_flatten(some, np.repeat(slots, lengths), self._items))
+            self._columns.revisions[slots] = np.asarray(some["revision"])
 
     def merge(self, events: pa.Table) -> MergeResult:
         """Merge events (EVENT_SCHEMA); in whatever order they come, the sequences are the same."""
-        columns = event_columns(events, self._users.encode(events["user_id"]), self._items)
-        self._reserve(len(self._users))
-        return self._merge_columns(columns)
+        slots = self._users.encode(events["user_id"])
+        return self._merge_columns(event_columns(events, slots, self._items))
 
     def rows(self, slots: Int64s | None = None) -> pa.Table:
         """The sequences in these slots, or all, as rows of SEQUENCE_SCHEMA."""
-        places = np.arange(len(self), dtype=np.int64) if slots is None else slots
-        user_ids = _take(self._users.names, places)
-        return sequence_rows(self._columns, places, user_ids, self._items)
+        slots = np.arange(len(self), dtype=np.int64) if slots is None else slots
+        pieces = [SEQUENCE_SCHEMA.empty_table()]
+        for start in range(0, len(slots), ROWS_AT_ONCE):
+            some = slots[start : start + ROWS_AT_ONCE]
+            pieces.append(sequence_rows(self._columns, some, self._users.take(some), self._items))
+        return pa.concat_tables(pieces)
 
     def rows_of(self, user_ids: list[str]) -> pa.Table:
         """The sequences of users this state holds, in the order asked for (SEQUENCE_SCHEMA)."""
-        assert not self.unknown(user_ids), "rows_of takes users the state holds"
-        return self.rows(self._users.encode(pa.array(user_ids, pa.string())))
+        slots = self._users.find(pa.array(user_ids, pa.string()))
+        assert (slots >= 0).all(), "rows_of takes users the state holds"
+        return self.rows(slots)
 
-    def _merge_columns(self, columns: EventColumns) -> MergeResult:
-        changed = np.zeros(len(self._columns.lengths), dtype=np.bool_)
-        accepted = merge_events(columns, self._columns, self._items.hashes(), changed)
-        return MergeResult(np.flatnonzero(changed), accepted)
-
-    def _reserve(self, num_users: int) -> None:
-        """Grow the arrays, at least doubling, so that every user has a slot."""
-        have = len(self._columns.lengths)
-        if num_users <= have:
-            return
-        more = empty_columns(max(num_users - have, have, 64), self.max_events)
-        self._columns = SequenceColumns(
-            *(np.concatenate(pair) for pair in zip(self._columns, more, strict=True))
-        )
+    def _merge_columns(self, events: EventColumns) -> MergeResult:
+        self._columns = with_rows(self._columns, len(self))
+        changed = np.zeros(len(self), dtype=np.bool_)
+        num_accepted = event = 0
+        while True:
+            accepted, event = merge_events(
+                events, event, self._columns, self._items.hashes(), changed
+            )
+            num_accepted += accepted
+            if event == len(events.slots):
+                return MergeResult(np.flatnonzero(changed), num_accepted)
+            self._columns = with_places(self._columns)
 
 
 def event_columns(events: pa.Table, slots: Int64s, items: Codes) -> EventColumns:
@@ -172,37 +133,32 @@ def event_columns(events: pa.Table, slots: Int64s, items: Codes) -> EventColumns
 
 
 def sequence_rows(
-    columns: SequenceColumns, places: Int64s, user_ids: pa.Array, items: Codes
+    columns: SequenceColumns, rows: Int64s, user_ids: pa.Array, items: Codes
 ) -> pa.Table:
-    """The sequences at some places, each with its user, as rows of SEQUENCE_SCHEMA."""
-    lengths = columns.lengths[places]
-    held = np.arange(columns.keys.shape[1]) < lengths[:, None]
-    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
-    last = np.maximum(lengths - 1, 0)
+    """Some of the sequences, each with its user, as rows of SEQUENCE_SCHEMA."""
+    lengths = columns.lengths[rows].astype(np.int64)
+    places = places_of(columns, rows)
+    ends = np.cumsum(lengths)
+    offsets = pa.array(np.concatenate([[0], ends]).astype(np.int32))
+    times_ms = columns.times_ms[places]
     lists = [
-        _take(items.names, columns.items[places][held]),
-        EVENT_TYPE_NAMES.take(pa.array(columns.types[places][held])),
-        pa.array(columns.times_ms[places][held]),
-        pa.array(columns.values[places][held]),
-        pa.array(columns.keys[places][held]),
+        items.take(columns.items[places]),
+        EVENT_TYPE_NAMES.take(pa.array(columns.types[places])),
+        pa.array(times_ms),
+        pa.array(columns.values[places]),
+        pa.array(columns.keys[places]),
     ]
-    newest_ms = np.where(lengths > 0, columns.times_ms[places, last], 0)
+    newest_ms = np.zeros(len(rows), np.int64)
+    newest_ms[lengths > 0] = times_ms[ends[lengths > 0] - 1]
     return pa.Table.from_arrays(
         [
             user_ids,
             *(pa.ListArray.from_arrays(offsets, of_all) for of_all in lists),
             pa.array(newest_ms),
-            pa.array(columns.revisions[places]),
+            pa.array(columns.revisions[rows]),
         ],
         schema=SEQUENCE_SCHEMA,
     )
-
-
-def _take(names: list[str], codes: Int64s) -> pa.Array:
-    """Strings for codes, building only those that occur."""
-    distinct, inverse = np.unique(codes, return_inverse=True)
-    present = pa.array([names[code] for code in distinct.tolist()], type=pa.string())
-    return present.take(pa.array(inverse))
 
 
 def _int64s(column: pa.ChunkedArray) -> Int64s:

@@ -11,7 +11,6 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import SEQUENCE_SCHEMA
@@ -57,7 +56,7 @@ class SequenceHandler:
 
     def apply(self, arrivals: Arrivals) -> int:
         state = self._states[arrivals.partition]
-        newcomers = state.unknown(pc.unique(arrivals.table["user_id"]).to_pylist())
+        newcomers = state.unknown(arrivals.table["user_id"])
         if newcomers:
             stored = self._store.read(SEQUENCES, self._store.known(SEQUENCES, newcomers))
             rows = aligned(stored, newcomers)
