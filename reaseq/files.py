@@ -16,14 +16,30 @@ def replacing(path: Path, mode: int = 0o644) -> Iterator[Path]:
     Readers see the old content or the new, never a part, also after a crash: the content is on disk
     before the name changes, and the name is on disk when this returns. Raises OSError.
     """
+    with _unnamed(path, mode) as new:
+        yield new
+        sync(new)
+        new.replace(path)
+
+
+@contextmanager
+def creating(path: Path, mode: int = 0o644) -> Iterator[Path]:
+    """As `replacing`, of several who try at once for only one. Raises FileExistsError."""
+    with _unnamed(path, mode) as new:
+        yield new
+        sync(new)
+        path.hardlink_to(new)
+
+
+@contextmanager
+def _unnamed(path: Path, mode: int) -> Iterator[Path]:
+    """An empty file beside `path`, which is gone afterwards; then names are on disk."""
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
     os.close(descriptor)
     new = Path(name)
     try:
-        yield new
         new.chmod(mode)
-        sync(new)
-        new.replace(path)
+        yield new
         sync(path.parent)
     finally:
         new.unlink(missing_ok=True)

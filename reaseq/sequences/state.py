@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from reaseq.events import EventType
 from reaseq.schemas import SEQUENCE_SCHEMA
-from reaseq.sequences.codes import Codes
+from reaseq.sequences.codes import Codes, longer
 from reaseq.sequences.columns import (
     SequenceColumns,
     growing_columns,
@@ -53,6 +53,8 @@ class SequenceState:
         self._users = Codes()
         self._items = Codes()
         self._columns = growing_columns(max_events)
+        self._used_at = np.empty(0, np.int64)
+        self._num_uses = 0
 
     @classmethod
     def from_rows(cls, rows: pa.Table, max_events: int = 100) -> SequenceState:
@@ -68,7 +70,7 @@ class SequenceState:
     def num_bytes(self) -> int:
         """Memory that the sequences and the names in them take, in bytes."""
         names = self._users.num_bytes + self._items.num_bytes
-        return num_bytes(self._columns, len(self)) + names
+        return num_bytes(self._columns, len(self)) + 8 * len(self) + names
 
     def unknown(self, user_ids: Column) -> list[str]:
         """The users of a column that this state has never met, each once."""
@@ -76,20 +78,39 @@ class SequenceState:
         never_met: list[str] = users.filter(pa.array(self._users.find(users) < 0)).to_pylist()
         return never_met
 
-    def load(self, rows: pa.Table) -> None:
-        """Take in whole sequences of users this state does not hold yet, revisions included."""
+    def load(self, rows: pa.Table) -> Int64s:
+        """Take in whole sequences of users this state does not hold yet, revisions included.
+
+        Returns their slots. They count as used now, one after the other.
+        """
         assert len(self.unknown(rows["user_id"])) == rows.num_rows, "load takes new users"
+        first = len(self)
         for start in range(0, rows.num_rows, ROWS_AT_ONCE):
             some = rows.slice(start, ROWS_AT_ONCE)
             slots = self._users.encode(some["user_id"])
             lengths = np.asarray(pc.list_value_length(some["item_ids"])).astype(np.int64)
             self._merge_columns(_flatten(some, np.repeat(slots, lengths), self._items))
             self._columns.revisions[slots] = np.asarray(some["revision"])
+        loaded = np.arange(first, len(self), dtype=np.int64)
+        self._use(loaded, self._num_uses + 1 + np.arange(len(loaded)))
+        return loaded
 
     def merge(self, events: pa.Table) -> MergeResult:
         """Merge events (EVENT_SCHEMA); in whatever order they come, the sequences are the same."""
         slots = self._users.encode(events["user_id"])
+        self._use(slots, self._num_uses + 1)
         return self._merge_columns(event_columns(events, slots, self._items))
+
+    def in_order_of_use(self, slots: Int64s | None = None) -> Int64s:
+        """These slots, or all, each once, those that were used last at the end."""
+        slots = np.arange(len(self), dtype=np.int64) if slots is None else np.unique(slots)
+        return slots[np.argsort(self._used_at[slots], kind="stable")]
+
+    def with_most_recent(self, num_users: int) -> SequenceState:
+        """A new state of the users that were used last; nothing in it knows of the others."""
+        kept = SequenceState(self.max_events)
+        kept.load(self.rows(self.in_order_of_use()[-num_users:]))
+        return kept
 
     def rows(self, slots: Int64s | None = None) -> pa.Table:
         """The sequences in these slots, or all, as rows of SEQUENCE_SCHEMA."""
@@ -105,6 +126,13 @@ class SequenceState:
         slots = self._users.find(pa.array(user_ids, pa.string()))
         assert (slots >= 0).all(), "rows_of takes users the state holds"
         return self.rows(slots)
+
+    def _use(self, slots: Int64s, times: Int64s | int) -> None:
+        if len(self) > len(self._used_at):
+            used = len(self._used_at)
+            self._used_at = longer(self._used_at, used, len(self) + len(self) // 2)
+        self._used_at[slots] = times
+        self._num_uses = int(np.max(times, initial=self._num_uses))
 
     def _merge_columns(self, events: EventColumns) -> MergeResult:
         self._columns = with_rows(self._columns, len(self))

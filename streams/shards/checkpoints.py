@@ -1,13 +1,14 @@
 """What a shard must remember to go on where it stopped: positions, and the state of each handler.
 
-Each partition has a folder. Its checkpoint is one small file, `checkpoint.json`: the progress, and
-for each handler the names of the files that hold its state. A save writes new state files under
-names never used before, makes them durable, and then replaces the small file by a rename. So a
-crash at any moment leaves the old checkpoint or the new one, whole, and at most files that no
-checkpoint names; those are removed by the next load.
+Each partition has a folder. Its checkpoint is one small file, a manifest: the progress, and for
+each handler the names of the files that hold its state. A save writes what changed under names
+never used before, makes it durable, and then creates the next manifest. So a crash at any moment
+leaves the old checkpoint or the new one, whole, and at most files that no checkpoint names; those
+are removed by who claims the partition next.
 
-    reaseq.events-3/checkpoint.json                names the files of checkpoint 4f1c09aa
-                    4f1c09aa.sequences.parquet     state of the handler "sequences"
+    reaseq.events-3/checkpoint-000000000042.json   the newest; it names the others
+                    9b1faa08.sequences.arrow       state of the handler "sequences",
+                    4f1c09aa.sequences.arrow       and what changed of it since
                     4f1c09aa.sequences.wal         what the handler must not lose since then
 
 Between two checkpoints a shard reads users it has not met from the online store. It logs what it
@@ -25,14 +26,13 @@ from typing import NamedTuple
 
 import msgspec
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from reaseq.errors import NotReadyError
-from reaseq.files import replacing, sync, write_atomically
+from reaseq.files import sync
 from streams.log.ports import Partition
+from streams.shards import manifests
+from streams.shards.manifests import FencedError, Numbered
+from streams.shards.state_files import StateFile, add_rows, read_rows, with_missing
 from streams.shards.write_ahead_log import append_entry, recover_entries
-
-_CHECKPOINT = "checkpoint.json"
 
 
 class Counters(msgspec.Struct, frozen=True):
@@ -68,9 +68,10 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class Checkpoint(NamedTuple):
-    """The state rows of each handler by its name, all as of `progress.next_offset`.
+    """The state rows of each handler by its name, as of `progress.next_offset`.
 
-    None for a handler without state; a name that is missing belongs to a handler that the
+    A row's key is its first column. Saved are the rows that changed since the last save, loaded
+    all. None for a handler without state; a name that is missing belongs to a handler that the
     checkpoint knows nothing of.
     """
 
@@ -79,74 +80,107 @@ class Checkpoint(NamedTuple):
 
 
 class _Manifest(msgspec.Struct, frozen=True):
-    """The content of `checkpoint.json`."""
+    """Which files make a checkpoint."""
 
     id: str
-    """Begins the names of this checkpoint's files."""
+    """Begins the names of the files that were written for this checkpoint, and of its logs."""
     progress: Progress
-    handlers: dict[str, list[str]]
-    """The files whose rows, in this order, are a handler's state; none for one without state."""
+    handlers: dict[str, list[StateFile]]
+    """The files of each handler, the newest last; none for one without state."""
 
 
 class Checkpoints:
-    """The checkpoints of all partitions, in one folder. A partition has one writer at a time."""
+    """The checkpoints of all partitions, in one folder.
+
+    A partition has one writer: who claimed it last. Anybody may read.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._owned: dict[Partition, Numbered[_Manifest | None]] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
+    def claim(self, partition: Partition) -> Checkpoint | None:
+        """Become the partition's writer; return its newest checkpoint, None before the first."""
+        kept = self._claim(partition)
+        return None if kept is None else self._checkpoint(partition, kept)
+
     def save(self, partition: Partition, checkpoint: Checkpoint) -> None:
-        """Replace the partition's checkpoint, atomically and durably; its log starts anew."""
+        """Keep the next checkpoint, atomically and durably; its log starts anew.
+
+        Claims a partition that this object has not claimed. Raises FencedError when another has
+        done so since: then nothing was saved.
+        """
+        if partition not in self._owned:
+            self._claim(partition)
         folder = self._make_folder_of(partition)
-        replaced = self._manifest(partition)
+        number, last = self._owned[partition]
+        had = {} if last is None else last.handlers
         new_id = uuid.uuid4().hex[:12]
         handlers = {
-            name: [] if rows is None else [_write_state(folder, f"{new_id}.{name}.parquet", rows)]
+            name: []
+            if rows is None
+            else add_rows(folder, f"{new_id}.{name}.arrow", had.get(name, []), rows)
             for name, rows in checkpoint.states.items()
         }
         manifest = _Manifest(new_id, checkpoint.progress, handlers)
-        write_atomically(folder / _CHECKPOINT, msgspec.json.encode(manifest))
-        if replaced is not None:
-            _remove(folder.glob(f"{replaced.id}.*"))
+        self._create(partition, number + 1, manifest)
+        if last is not None:
+            # Not whatever else is there: it may be of one who has claimed the partition since.
+            gone = _named(last) - _named(manifest)
+            _remove(folder / name for name in gone)
+            _remove(folder.glob(f"{last.id}.*.wal"))
+            _remove([folder / manifests.name_of(number)])
 
     def append_wal(self, partition: Partition, handler: str, rows: pa.Table) -> None:
-        """Keep rows of a handler until the partition's next checkpoint; there must be a first."""
-        manifest = self._manifest(partition)
+        """Keep rows of a handler until the partition's next checkpoint; there must be a first.
+
+        Raises FencedError, see `save`.
+        """
+        number, manifest = self._owned[partition]
         assert manifest is not None, "a write-ahead log follows a checkpoint"
+        manifests.check_newest(self._folder_of(partition), number)
         append_entry(self._wal(partition, manifest.id, handler), rows)
 
     def load(self, partition: Partition) -> Checkpoint | None:
-        """The partition's newest checkpoint, None before the first. For the shard that goes on."""
-        manifest = self._manifest(partition)
-        if manifest is None:
-            return None
-        _remove(_unfinished(self._folder_of(partition), manifest.id))
-        states = {name: self._state(partition, manifest, name) for name in manifest.handlers}
-        return Checkpoint(manifest.progress, states)
+        """The newest checkpoint, None before the first, without claiming the partition."""
+        kept = manifests.read_newest(self._folder_of(partition), _Manifest)
+        return None if kept is None else self._checkpoint(partition, kept.content)
 
     def progress(self, partition: Partition) -> Progress | None:
         """Only the progress, without reading the state."""
-        manifest = self._manifest(partition)
-        return manifest.progress if manifest else None
+        kept = manifests.read_newest(self._folder_of(partition), _Manifest)
+        return None if kept is None else kept.content.progress
 
-    def _state(self, partition: Partition, manifest: _Manifest, handler: str) -> pa.Table | None:
+    def _claim(self, partition: Partition) -> _Manifest | None:
+        folder = self._make_folder_of(partition)
+        while True:
+            # Listed first: what comes afterwards may be of one who claims it after us.
+            there = [file for file in folder.iterdir() if file.is_file()]
+            kept = manifests.read_newest(folder, _Manifest)
+            if kept is None:
+                self._owned[partition] = Numbered(0, None)
+                return None
+            try:
+                self._create(partition, kept.number + 1, kept.content)
+            except FencedError:
+                continue
+            needed = _named(kept.content)
+            log = f"{kept.content.id}."
+            _remove(f for f in there if f.name not in needed and not _is_log(f, log))
+            return kept.content
+
+    def _create(self, partition: Partition, number: int, manifest: _Manifest) -> None:
+        manifests.create(self._folder_of(partition), number, manifest)
+        self._owned[partition] = Numbered(number, manifest)
+
+    def _checkpoint(self, partition: Partition, manifest: _Manifest) -> Checkpoint:
         folder = self._folder_of(partition)
-        saved = [pq.read_table(folder / name) for name in manifest.handlers[handler]]
-        rows = saved + recover_entries(self._wal(partition, manifest.id, handler))
-        return pa.concat_tables(rows) if rows else None
-
-    def _manifest(self, partition: Partition) -> _Manifest | None:
-        try:
-            content = (self._folder_of(partition) / _CHECKPOINT).read_bytes()
-        except FileNotFoundError:
-            return None
-        try:
-            return msgspec.json.decode(content, type=_Manifest)
-        except ValueError as error:
-            raise NotReadyError(
-                f"the checkpoint in {self._folder_of(partition)} cannot be read ({error}): it is "
-                "damaged or of another version; without it the partition is read from its beginning"
-            ) from error
+        states = {}
+        for name, files in manifest.handlers.items():
+            logged = recover_entries(self._wal(partition, manifest.id, name))
+            states[name] = with_missing(read_rows(folder, files), logged)
+        return Checkpoint(manifest.progress, states)
 
     def _wal(self, partition: Partition, checkpoint_id: str, handler: str) -> Path:
         return self._folder_of(partition) / f"{checkpoint_id}.{handler}.wal"
@@ -162,17 +196,13 @@ class Checkpoints:
         return folder
 
 
-def _write_state(folder: Path, name: str, rows: pa.Table) -> str:
-    """Write rows durably under a new name, and return the name."""
-    with replacing(folder / name) as file:
-        pq.write_table(rows, file, compression="lz4")
-    return name
+def _named(manifest: _Manifest) -> set[str]:
+    """The files that hold the states of a checkpoint."""
+    return {file.name for files in manifest.handlers.values() for file in files}
 
 
-def _unfinished(folder: Path, checkpoint_id: str) -> list[Path]:
-    """The files that the checkpoint does not name: of one before it, or of a save that crashed."""
-    kept = (_CHECKPOINT, f"{checkpoint_id}.")
-    return [file for file in folder.iterdir() if not file.name.startswith(kept)]
+def _is_log(file: Path, prefix: str) -> bool:
+    return file.suffix == ".wal" and file.name.startswith(prefix)
 
 
 def _remove(files: Iterable[Path]) -> None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from streams.log.ports import RecordBatch
+from reaseq.types import Int64s
 
 NUM_SAMPLES = 4096
 """Newest records whose age at the time of writing is kept."""
@@ -26,13 +26,12 @@ class Freshness:
     def __init__(self) -> None:
         self._ages_ms = np.empty(0)
 
-    def observe(self, batches: Iterable[RecordBatch], now_ms: float) -> None:
-        """These records are readable now; those without a timestamp are left out.
+    def observe(self, produced_ms: Iterable[Int64s], now_ms: float) -> None:
+        """Records of these times are readable now; those without a time are left out.
 
         Some clients write 0 where they have none.
         """
-        times_ms = [batch.timestamps_ms[batch.timestamps_ms > 0] for batch in batches]
-        ages_ms = [now_ms - times for times in times_ms]
+        ages_ms = [now_ms - times[times > 0] for times in produced_ms]
         self._ages_ms = np.concatenate([self._ages_ms, *ages_ms])[-NUM_SAMPLES:]
 
     def percentiles(self) -> FreshnessPercentiles:

@@ -1,8 +1,9 @@
 """A shard: fixed partitions of a topic, followed from the log to what is kept of them.
 
-One step is fetch → decode → set bad records aside → apply → write. Positions and state are
-checkpointed together, after their effects; a crash anywhere repeats a step, and every effect bears
-being repeated. What "apply" means is for the topic's handlers to say (`streams.shards.topology`).
+One step is fetch → decode → set bad records aside → apply → write; while the shard is behind,
+several steps are written together. Positions and state are checkpointed after their effects; a
+crash anywhere repeats steps, and every effect bears being repeated. What "apply" means is for the
+topic's handlers to say (`streams.shards.topology`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from reaseq.types import Int64s
 from streams.log.codec import Codec
 from streams.log.dead_letters import DeadLetters
 from streams.log.ports import LogReader, Partition, RecordBatch
@@ -57,13 +59,15 @@ class Shard:
         self._progress = {partition: Progress(next_offset=0) for partition in partitions}
         self._dirty: set[Partition] = set()
         self._saved_at = time.monotonic()
+        self._unwritten_ms: list[Int64s] = []
+        self._written_at = time.monotonic()
         self._freshness = Freshness()
 
     def restore(self) -> None:
         """Load every partition's checkpoint and read on from there."""
         new = set()
         for partition in self._progress:
-            kept = self._checkpoints.load(partition)
+            kept = self._checkpoints.claim(partition)
             if kept is None:
                 kept = self._begin(partition)
                 new.add(partition)
@@ -117,14 +121,26 @@ class Shard:
         batches = self._reader.poll(self._settings.poll_timeout_s, self._settings.max_poll_records)
         for batch in batches:
             self._take(batch)
-        if batches:
+        self._unwritten_ms += [batch.timestamps_ms for batch in batches]
+        num_records = sum(map(len, batches))
+        is_behind = num_records > self._settings.max_poll_records // 2
+        waited_s = time.monotonic() - self._written_at
+        if not is_behind or waited_s >= self._settings.max_write_delay_s:
+            self._write()
+        return num_records
+
+    def _write(self) -> None:
+        """Let the handlers write what they hold back."""
+        if self._unwritten_ms:
             for handler in self._handlers:
                 handler.write()
-            self._freshness.observe(batches, time.time() * 1000)
-        return sum(map(len, batches))
+            self._freshness.observe(self._unwritten_ms, time.time() * 1000)
+            self._unwritten_ms = []
+        self._written_at = time.monotonic()
 
     def checkpoint(self) -> None:
         """Keep state and positions of every partition that moved since the last time."""
+        self._write()
         for partition in sorted(self._dirty):
             self._save(partition)
         if self._dirty:

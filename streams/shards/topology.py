@@ -54,8 +54,13 @@ def topology(topics: TopicSettings, num_shards: int) -> Topology:
 
 
 def _sequences(ports: HandlerPorts) -> Handler:
-    max_events = ports.settings.max_sequence_events
-    return SequenceHandler(ports.features, ports.archive, ports.wal, max_events)
+    return SequenceHandler(
+        ports.features,
+        ports.archive,
+        ports.wal,
+        max_events=ports.settings.max_sequence_events,
+        max_users=ports.settings.max_users_in_memory,
+    )
 
 
 def _catalogue(ports: HandlerPorts) -> Handler:

@@ -25,7 +25,8 @@ class WriteAheadLog(Protocol):
     def append_wal(self, partition: Partition, handler: str, rows: pa.Table) -> None:
         """Keep rows until the handler's next checkpoint of the partition.
 
-        After a crash they follow the rows of the last checkpoint, so they have the same columns.
+        After a crash they follow the rows of the last checkpoint, so they have the same columns;
+        a row whose key the checkpoint, or an earlier entry, has is left out.
         """
 
 
@@ -35,9 +36,8 @@ def append_entry(file: Path, rows: pa.Table) -> None:
     with pa.ipc.new_stream(message, rows.schema) as stream:
         stream.write_table(rows)
     entry = message.getvalue()
-    with file.open("ab") as log:
-        log.write(_FRAME.pack(entry.size))
-        log.write(entry)
+    with file.open("ab", buffering=0) as log:
+        log.write(_FRAME.pack(entry.size) + entry.to_pybytes())
 
 
 def recover_entries(file: Path) -> list[pa.Table]:

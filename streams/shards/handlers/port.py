@@ -26,7 +26,8 @@ class Handler(Protocol):
     """What a shard does with the decoded records of its partitions.
 
     Several handlers of a topic see the same tables. Each keeps what it likes per partition and
-    returns it as rows of a schema of its own, which come back after a restart.
+    returns it as rows of a schema of its own, which come back after a restart. The first column is
+    the key of a row.
     """
 
     @property
@@ -34,19 +35,23 @@ class Handler(Protocol):
         """Names the handler's state in checkpoints: an identifier, for good."""
 
     def restore(self, partition: Partition, rows: pa.Table | None) -> None:
-        """Take up a partition from the rows its last checkpoint kept (None: from nothing)."""
+        """Take up a partition from the rows its checkpoints kept, one of each key.
+
+        Those that changed last stand at the end. None: from nothing.
+        """
 
     def apply(self, arrivals: Arrivals) -> int:
         """Take in new records, perhaps none; return how many changed anything."""
 
     def write(self) -> None:
-        """Make everything applied readable online."""
+        """Make everything applied since the last time readable online."""
 
     def checkpoint(self, partition: Partition, commit: Commit) -> pa.Table | None:
-        """Make what was applied since the last time durable; return the state rows to keep.
+        """Make what was applied since the last time durable; return the state rows that changed.
 
-        Also called when nothing was applied, because the position moved without it. `commit` says
-        up to which offset that is. After a crash the records since the last checkpoint come again,
-        perhaps fewer or more of them: what was made durable up to an offset holds all that any
-        commit up to an earlier one would. None: there is no state to keep.
+        They replace the rows of the same keys. Everything applied has been written. Also called
+        when nothing was applied, because the position moved without it. `commit` says up to which
+        offset that is. After a crash the records since the last checkpoint come again, perhaps
+        fewer or more of them: what was made durable up to an offset holds all that any commit up to
+        an earlier one would. None: there is no state to keep.
         """

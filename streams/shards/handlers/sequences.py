@@ -1,7 +1,7 @@
 """Events into user sequences: merge in memory, write changed users to the features.
 
 A user whom the state does not hold is looked up in the online store first: so a backfill, a lost
-checkpoint and a user who comes back are all one case.
+checkpoint and a user whom memory had no room for are all one case.
 """
 
 from __future__ import annotations
@@ -38,20 +38,28 @@ class SequenceHandler:
     name = "sequences"
 
     def __init__(
-        self, store: FeatureTables, archive: EventSink, wal: WriteAheadLog, max_events: int
+        self,
+        store: FeatureTables,
+        archive: EventSink,
+        wal: WriteAheadLog,
+        max_events: int,
+        max_users: int,
     ) -> None:
+        """`max_users` of each partition stay in memory after a checkpoint."""
         self._store = store
         self._archive = archive
         self._wal = wal
         self._max_events = max_events
+        self._max_users = max_users
         self._states: dict[Partition, SequenceState] = {}
-        self._changed: dict[Partition, list[Int64s]] = defaultdict(list)
+        self._unwritten: dict[Partition, list[Int64s]] = defaultdict(list)
+        self._unsaved: dict[Partition, list[Int64s]] = defaultdict(list)
         self._events: dict[Partition, list[pa.Table]] = defaultdict(list)
 
     def restore(self, partition: Partition, rows: pa.Table | None) -> None:
         state = SequenceState(self._max_events)
         if rows is not None:
-            state.load(_first_of_each_user(rows))
+            state.load(rows.slice(max(0, rows.num_rows - self._max_users)))
         self._states[partition] = state
 
     def apply(self, arrivals: Arrivals) -> int:
@@ -61,9 +69,10 @@ class SequenceHandler:
             stored = self._store.read(SEQUENCES, self._store.known(SEQUENCES, newcomers))
             rows = aligned(stored, newcomers)
             self._wal.append_wal(arrivals.partition, self.name, rows)
-            state.load(rows)
+            self._unsaved[arrivals.partition].append(state.load(rows))
         merged = state.merge(arrivals.table)
-        self._changed[arrivals.partition].append(merged.slots)
+        self._unwritten[arrivals.partition].append(merged.slots)
+        self._unsaved[arrivals.partition].append(merged.slots)
         self._events[arrivals.partition].append(
             arrived(arrivals.table, arrivals.partition.number, arrivals.epoch, arrivals.offsets)
         )
@@ -72,9 +81,9 @@ class SequenceHandler:
     def write(self) -> None:
         changed = [
             self._states[partition].rows(np.unique(np.concatenate(slots)))
-            for partition, slots in self._changed.items()
+            for partition, slots in self._unwritten.items()
         ]
-        self._changed.clear()
+        self._unwritten.clear()
         rows = pa.concat_tables([SEQUENCE_SCHEMA.empty_table(), *changed])
         if rows.num_rows:
             self._store.write(SEQUENCES, rows)
@@ -83,11 +92,11 @@ class SequenceHandler:
         new = [ARCHIVED_SCHEMA.empty_table(), *self._events.pop(partition, [])]
         self._archive.append(pa.concat_tables(new), commit)
         self._store.sync()
-        return self._states[partition].rows()
-
-
-def _first_of_each_user(rows: pa.Table) -> pa.Table:
-    """The checkpoint's row goes before a logged one; a shard believed dead may log a user again."""
-    users = rows["user_id"].to_pylist()
-    first = {user_id: row for row, user_id in reversed(list(enumerate(users)))}
-    return rows.take(pa.array(sorted(first.values()), pa.int64()))
+        state = self._states[partition]
+        touched = [np.empty(0, np.int64), *self._unsaved.pop(partition, [])]
+        rows = state.rows(state.in_order_of_use(np.concatenate(touched)))
+        if len(state) > self._max_users:
+            assert partition not in self._unwritten, "only what is written can be read back"
+            # Fewer than fit, or the next newcomer would make all the others move again.
+            self._states[partition] = state.with_most_recent(max(1, 3 * self._max_users // 4))
+        return rows

@@ -84,7 +84,7 @@ class Stage:
             partitions=self.log.partitions("events"),
             reader=self.log.reader("shard"),
             codec=codec,
-            handlers=[SequenceHandler(self.store, self.archive, checkpoints, MAX_EVENTS)],
+            handlers=[SequenceHandler(self.store, self.archive, checkpoints, MAX_EVENTS, 100)],
             dead_letters=DeadLetters(self.log.writer(), "dead"),
             checkpoints=checkpoints,
             settings=StreamSettings(poll_timeout_s=0.001, max_poll_records=7),

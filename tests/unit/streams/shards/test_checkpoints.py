@@ -9,8 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from reaseq.errors import NotReadyError
 from streams.log.ports import Partition
 from streams.shards.checkpoints import Checkpoint, Checkpoints, Counters, Progress
+from streams.shards.manifests import FencedError, name_of
 
 PARTITION = Partition("reaseq.events", 3)
 OTHER = Partition("reaseq.events", 4)
@@ -30,7 +32,8 @@ def users(*names: str) -> pa.Table:
 
 
 def counts(*numbers: int) -> pa.Table:
-    return pa.table({"count": pa.array(numbers, pa.int64())})
+    """One number under one key, or none."""
+    return pa.table({"name": ["all"] * len(numbers), "count": pa.array(numbers, pa.int64())})
 
 
 def sequences(checkpoint: Checkpoint | None) -> list[str]:
@@ -88,16 +91,107 @@ def test_a_state_of_no_users_keeps_its_columns(checkpoints: Checkpoints) -> None
     assert loaded.states == {"sequences": users(), "counts": counts()}
 
 
-def test_a_new_checkpoint_replaces_the_old_with_all_its_files(
+def test_a_save_adds_what_changed(checkpoints: Checkpoints, folder: Path) -> None:
+    """A row replaces the one of its key and stands at the end; other rows stay."""
+    save(checkpoints, "ann", "bob", "cid")
+    later = pa.table({"user_id": ["bob", "dan"], "times": [[7], [8]]})
+    checkpoints.save(PARTITION, Checkpoint(PROGRESS, {"sequences": later}))
+    loaded = Checkpoints(folder).load(PARTITION)
+    assert sequences(loaded) == ["ann", "cid", "bob", "dan"]
+    assert loaded is not None
+    rows = loaded.states["sequences"]
+    assert rows is not None
+    assert rows["times"].to_pylist() == [[1, 2], [1, 2], [7], [8]]
+
+
+def test_what_the_new_checkpoint_does_not_name_is_removed(
     checkpoints: Checkpoints, folder: Path
 ) -> None:
-    """State and log of the checkpoint before are gone, also those of a handler that was removed."""
+    """The log of the checkpoint before, and the state of a handler that was removed."""
     checkpoints.save(PARTITION, Checkpoint(PROGRESS, {"sequences": users("a"), "old": counts(1)}))
     checkpoints.append_wal(PARTITION, "sequences", users("bob"))
     checkpoints.append_wal(PARTITION, "old", counts(2))
     save(checkpoints, "cid", next_offset=8)
-    assert sequences(checkpoints.load(PARTITION)) == ["cid"]
-    assert files(folder) == ["json", "sequences.parquet"]
+    assert sequences(checkpoints.load(PARTITION)) == ["a", "cid"]
+    assert files(folder) == ["json", "sequences.arrow"]
+
+
+def test_a_save_writes_in_proportion_to_what_changed(
+    checkpoints: Checkpoints, folder: Path
+) -> None:
+    """A thousand users, one of them changed at a time: few files, and the large one stays."""
+    save(checkpoints, *(f"u{number}" for number in range(1000)))
+    (large,) = folder.rglob("*.arrow")
+    num_written = 0
+    for number in range(200):
+        before = set(folder.rglob("*.arrow"))
+        save(checkpoints, f"u{number}", next_offset=number)
+        for file in set(folder.rglob("*.arrow")) - before:
+            num_written += pa.ipc.open_file(str(file)).read_all().num_rows
+    assert large.exists()
+    assert len(list(folder.rglob("*.arrow"))) <= 10
+    assert num_written < 200 * 10
+    expected = [f"u{number}" for number in [*range(200, 1000), *range(200)]]
+    assert sequences(Checkpoints(folder).load(PARTITION)) == expected
+
+
+def test_who_claims_a_partition_fences_the_owner_before(
+    checkpoints: Checkpoints, folder: Path
+) -> None:
+    """However late its save comes, and however often: the successor's checkpoint stays."""
+    save(checkpoints, "ann")
+    successor = Checkpoints(folder)
+    assert sequences(successor.claim(PARTITION)) == ["ann"]
+    for next_offset in (8, 9):
+        with pytest.raises(FencedError, match="another process goes on"):
+            save(checkpoints, "late", next_offset=next_offset)
+        with pytest.raises(FencedError, match="another process goes on"):
+            checkpoints.append_wal(PARTITION, "sequences", users("late"))
+        for name in ("bob", "cid", "dan"):
+            save(successor, name, next_offset=next_offset)
+    assert "late" not in sequences(Checkpoints(folder).claim(PARTITION))
+
+
+def test_a_claim_keeps_state_and_log(checkpoints: Checkpoints, folder: Path) -> None:
+    """And removes what crashes left."""
+    save(checkpoints, "ann")
+    checkpoints.append_wal(PARTITION, "sequences", users("bob"))
+    (of_partition,) = folder.iterdir()
+    (of_partition / "ffff.sequences.arrow").write_bytes(b"torn")
+    (of_partition / "ffff.sequences.wal").write_bytes(b"old")
+    for _ in range(2):
+        assert sequences(Checkpoints(folder).claim(PARTITION)) == ["ann", "bob"]
+    assert files(folder) == ["json", "sequences.arrow", "sequences.wal"]
+
+
+@pytest.mark.parametrize("content", [b"", b"short", None, "other"])
+def test_a_damaged_state_is_named_and_never_taken_for_nothing(
+    checkpoints: Checkpoints, folder: Path, content: bytes | str | None
+) -> None:
+    """Truncated, foreign or gone: the error names the file and says what to do."""
+    save(checkpoints, "ann", "bob")
+    (file,) = folder.rglob("*.arrow")
+    if content is None:
+        file.unlink()
+    elif isinstance(content, bytes):
+        file.write_bytes(content)
+    else:
+        other = Checkpoints(folder / "other")
+        save(other, "cid")
+        (foreign,) = (folder / "other").rglob("*.arrow")
+        file.write_bytes(foreign.read_bytes())
+    with pytest.raises(NotReadyError, match=f"{file.name}.*restore") as raised:
+        Checkpoints(folder).claim(PARTITION)
+    assert "folder" in str(raised.value)
+
+
+def test_a_damaged_manifest_is_named(checkpoints: Checkpoints, folder: Path) -> None:
+    """It is not passed over for an older one, whose files may be gone."""
+    save(checkpoints, "ann")
+    (manifest,) = folder.rglob("*.json")
+    manifest.write_bytes(manifest.read_bytes()[:20])
+    with pytest.raises(NotReadyError, match="damaged or of another version"):
+        Checkpoints(folder).progress(PARTITION)
 
 
 def test_partitions_whose_names_resemble_each_other_stay_apart(checkpoints: Checkpoints) -> None:
@@ -119,7 +213,7 @@ class Mortal:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, num_changes: int) -> None:
         self._left = num_changes
-        for change in ("replace", "unlink"):
+        for change in ("replace", "hardlink_to", "unlink"):
             monkeypatch.setattr(Path, change, self._dying(getattr(Path, change)))
 
     def _dying(self, change: Any) -> Any:
@@ -132,8 +226,8 @@ class Mortal:
         return change_or_die
 
 
-NUM_CHANGES = 9
-"""Of one save: three files put in place, three temporary names and three old files removed."""
+NUM_CHANGES = 10
+"""Of one save: three files put in place, three temporary names and four old files removed."""
 
 
 @pytest.mark.parametrize("num_changes", range(NUM_CHANGES + 1))
@@ -142,28 +236,29 @@ def test_a_crash_at_any_moment_leaves_one_checkpoint_whole(
 ) -> None:
     """Killed before each change of a name: offset, both states and the log belong together."""
     old = {"sequences": users("ann"), "counts": counts(1)}
-    new = {"sequences": users("ann", "bob", "cid"), "counts": counts(3)}
+    changed = {"sequences": users("bob", "cid"), "counts": counts(3)}
     checkpoints.save(PARTITION, Checkpoint(Progress(next_offset=1), old))
     checkpoints.append_wal(PARTITION, "sequences", users("bob"))
     killed = False
     with pytest.MonkeyPatch.context() as monkeypatch:
         Mortal(monkeypatch, num_changes)
         try:
-            checkpoints.save(PARTITION, Checkpoint(Progress(next_offset=3), new))
+            checkpoints.save(PARTITION, Checkpoint(Progress(next_offset=3), changed))
         except Killed:
             killed = True
     assert killed == (num_changes < NUM_CHANGES), "the range must cover the whole save"
-    loaded = Checkpoints(folder).load(PARTITION)
+    loaded = Checkpoints(folder).claim(PARTITION)
     assert loaded is not None
+    new = changed | {"sequences": users("ann", "bob", "cid")}
     expected = {1: {"sequences": users("ann", "bob"), "counts": counts(1)}, 3: new}
     states = {name: rows.combine_chunks() for name, rows in loaded.states.items() if rows}
     assert states == expected[loaded.progress.next_offset]
     assert files(folder) == sorted(
-        ["json", "sequences.parquet", "counts.parquet"]
+        ["json", "sequences.arrow", "counts.arrow"]
         + (["sequences.wal"] if loaded.progress.next_offset == 1 else [])
     )
     save(checkpoints, "dan", next_offset=4)
-    assert sequences(Checkpoints(folder).load(PARTITION)) == ["dan"]
+    assert sequences(Checkpoints(folder).load(PARTITION))[-1] == "dan"
 
 
 def test_state_is_on_disk_before_the_checkpoint_names_it(
@@ -180,27 +275,20 @@ def test_state_is_on_disk_before_the_checkpoint_names_it(
         steps.append(f"name {new}")
         return replace(old, new)
 
+    def link(new: Path, old: Path) -> None:
+        steps.append(f"name {new}")
+        os.link(old, new)
+
     monkeypatch.setattr(os, "fsync", sync)
     monkeypatch.setattr(Path, "replace", rename)
+    monkeypatch.setattr(Path, "hardlink_to", link)
     checkpoints.save(PARTITION, Checkpoint(PROGRESS, {"sequences": users("ann")}))
-    (state,) = folder.rglob("*.parquet")
+    (state,) = folder.rglob("*.arrow")
     made = steps.index(f"name {state}")
     assert steps[made - 1].startswith(f"sync {state.parent / f'.{state.name}'}")
     assert steps[made + 1] == f"sync {state.parent}"
-    assert steps.index(f"name {state.parent / 'checkpoint.json'}") > made + 1
+    assert steps.index(f"name {state.parent / name_of(1)}") > made + 1
     assert steps[-1] == f"sync {state.parent}"
-
-
-def test_a_reader_in_the_middle_of_a_change_sees_the_old_progress(
-    checkpoints: Checkpoints, folder: Path
-) -> None:
-    """The new one is another file under the same name: an open one does not change."""
-    save(checkpoints, "ann")
-    (file,) = folder.rglob("checkpoint.json")
-    before = file.read_bytes()
-    with file.open("rb") as reader:
-        save(checkpoints, "bob", next_offset=8)
-        assert reader.read() == before != file.read_bytes()
 
 
 def test_the_log_follows_the_state_in_the_order_it_was_written(checkpoints: Checkpoints) -> None:
@@ -215,7 +303,7 @@ def test_the_log_follows_the_state_in_the_order_it_was_written(checkpoints: Chec
     loaded = checkpoints.load(PARTITION)
     assert sequences(loaded) == ["ann", "bob", "cid", "dan"]
     assert loaded is not None
-    assert loaded.states["counts"] == pa.concat_tables([counts(1), counts(5)])
+    assert loaded.states["counts"] == counts(1), "the checkpoint's own row counts"
     assert checkpoints.progress(PARTITION) == PROGRESS
 
 

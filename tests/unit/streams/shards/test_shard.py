@@ -22,6 +22,7 @@ from streams.offline.events import EventArchive
 from streams.settings import KafkaSettings, StreamSettings
 from streams.shards.checkpoints import Checkpoints
 from streams.shards.handlers.sequences import SequenceHandler
+from streams.shards.manifests import FencedError
 from streams.shards.shard import Shard
 from tests.unit.streams.shards.shared import drain, run_with_crashes
 
@@ -52,7 +53,8 @@ def make_events(num_events: int, seed: int = 0) -> pa.Table:
 class Stage:
     """A log, a folder and a store that outlive the shards working on them."""
 
-    def __init__(self, folder: Path, store: Any) -> None:
+    def __init__(self, folder: Path, store: Any, max_users: int = 100) -> None:
+        self.max_users = max_users
         self.log = MemoryLog()
         self.log.create_topics([Topic("events", 2), Topic("dead", 1)])
         self.store = store
@@ -66,7 +68,9 @@ class Stage:
             partitions=partitions or self.log.partitions("events"),
             reader=self.log.reader("shard"),
             codec=self.codec,
-            handlers=[SequenceHandler(self.store, self.archive, checkpoints, MAX_EVENTS)],
+            handlers=[
+                SequenceHandler(self.store, self.archive, checkpoints, MAX_EVENTS, self.max_users)
+            ],
             dead_letters=DeadLetters(self.log.writer(), "dead"),
             checkpoints=checkpoints,
             settings=STREAM,
@@ -101,6 +105,80 @@ def test_crashes_at_random_moments_leave_no_trace(stage: Stage, seed: int) -> No
     assert stage.mismatches(events) == []
     archived = stage.archive.read()
     assert sorted(archived["event_id"].to_pylist()) == sorted(set(events["event_id"].to_pylist()))
+
+
+@pytest.mark.parametrize("max_users", [1, 2])
+@pytest.mark.parametrize("seed", range(10))
+def test_users_that_memory_has_no_room_for_are_read_back(
+    tmp_path: Path, store: Any, seed: int, max_users: int
+) -> None:
+    """With room for a third of them, and crashes: sequences, archive and counters as with all."""
+    stage = Stage(tmp_path, store, max_users)
+    events = make_events(150, seed)
+    stage.send(events)
+    run_with_crashes(stage.shard, random.Random(seed), 60)
+    assert stage.mismatches(events) == []
+    partitions = stage.log.partitions("events")
+    found = [Checkpoints(tmp_path / "checkpoints").progress(p) for p in partitions]
+    undisturbed = Stage(tmp_path / "other", type(store)())
+    undisturbed.log = stage.log
+    drain(other := undisturbed.shard())
+    other.checkpoint()
+    expected = [Checkpoints(tmp_path / "other" / "checkpoints").progress(p) for p in partitions]
+    assert [p.counters for p in found if p] == [p.counters for p in expected if p]
+
+
+def test_a_shard_keeps_no_more_users_than_it_may(tmp_path: Path, store: Any) -> None:
+    """After each checkpoint, and after a restart from checkpoints of more."""
+    stage = Stage(tmp_path, store, max_users=2)
+    stage.send(make_events(100))
+    drain(shard := stage.shard())
+    for held in (shard, stage.shard()):
+        held.checkpoint()
+        (handler,) = held._handlers
+        assert isinstance(handler, SequenceHandler)
+        assert all(0 < len(state) <= 2 for state in handler._states.values())
+
+
+def test_a_shard_that_is_behind_writes_a_user_once(stage: Stage) -> None:
+    """Full polls are collected; what ends them, or a checkpoint, writes all."""
+    stage.send(make_events(140))
+    shard = stage.shard()
+    for _ in range(10):
+        shard.step()
+    assert stage.store.online.get(SEQUENCES.name, {}) == {}
+    shard.checkpoint()
+    assert len(stage.store.online[SEQUENCES.name]) == 6
+    assert stage.store.num_writes == 1
+
+
+def test_a_shard_that_keeps_up_writes_at_once(stage: Stage) -> None:
+    """No event waits for others."""
+    shard = stage.shard()
+    for seed in range(3):
+        stage.send(make_events(2, seed))
+        shard.step()
+        assert stage.store.num_writes == seed + 1
+
+
+def test_a_shard_that_lost_its_partition_cannot_save(stage: Stage) -> None:
+    """One believed dead wakes up after its successor has begun: it stops, and harms nothing."""
+    events = make_events(80)
+    stage.send(events)
+    late = stage.shard()
+    take(late, 40)
+    drain(successor := stage.shard())
+    successor.checkpoint()
+    drain(late)
+    with pytest.raises(FencedError, match="another process goes on"):
+        late.checkpoint()
+    stage.send(again := make_events(80, 1))
+    drain(successor)
+    successor.checkpoint()
+    assert stage.shard().positions == successor.positions
+    both = pa.concat_tables([events, again])
+    assert stage.mismatches(both) == []
+    assert set(stage.archive.read()["event_id"].to_pylist()) == set(both["event_id"].to_pylist())
 
 
 @pytest.mark.parametrize("events_archived", [True, False])
