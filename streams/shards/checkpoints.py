@@ -115,6 +115,7 @@ class Checkpoints:
             self._claim(partition)
         folder = self._make_folder_of(partition)
         number, last = self._owned[partition]
+        manifests.check_newest(folder, number)
         had = {} if last is None else last.handlers
         new_id = uuid.uuid4().hex[:12]
         handlers = {
@@ -137,7 +138,7 @@ class Checkpoints:
 
         Raises FencedError, see `save`.
         """
-        number, manifest = self._owned[partition]
+        number, manifest = self._owned.get(partition, Numbered(0, None))
         assert manifest is not None, "a write-ahead log follows a checkpoint"
         manifests.check_newest(self._folder_of(partition), number)
         append_entry(self._wal(partition, manifest.id, handler), rows)

@@ -59,7 +59,7 @@ class SequenceHandler:
     def restore(self, partition: Partition, rows: pa.Table | None) -> None:
         state = SequenceState(self._max_events)
         if rows is not None:
-            state.load(rows.slice(max(0, rows.num_rows - self._max_users)))
+            state.load(rows)
         self._states[partition] = state
 
     def apply(self, arrivals: Arrivals) -> int:

@@ -257,7 +257,8 @@ def test_a_crash_at_any_moment_leaves_one_checkpoint_whole(
         ["json", "sequences.arrow", "counts.arrow"]
         + (["sequences.wal"] if loaded.progress.next_offset == 1 else [])
     )
-    save(checkpoints, "dan", next_offset=4)
+    successor = Checkpoints(folder)
+    save(successor, "dan", next_offset=4)
     assert sequences(Checkpoints(folder).load(PARTITION))[-1] == "dan"
 
 
