@@ -1,6 +1,6 @@
 """Where the events of many sequences lie: all in the same arrays, each sequence in a block.
 
-A sequence that outgrows its block moves into one a quarter larger, and leaves the old one to the
+A sequence that outgrows its block moves into one an eighth larger, and leaves the old one to the
 next sequence of that length. So a user of three events takes the room of three or four, not that of
 the longest sequence.
 """
@@ -54,7 +54,7 @@ def growing_columns(max_events: int) -> SequenceColumns:
     """No sequences yet, and no room; see `with_rows` and `with_places`."""
     sizes = [1]
     while sizes[-1] < max_events:
-        sizes.append(min(max_events, sizes[-1] + max(1, sizes[-1] // 4)))
+        sizes.append(min(max_events, sizes[-1] + max(1, sizes[-1] // 8)))
     return _columns(0, 0, np.array(sizes, np.int32))
 
 

@@ -67,6 +67,11 @@ class SequenceState:
         return len(self._users)
 
     @property
+    def num_events(self) -> int:
+        """Events in all sequences."""
+        return int(self._columns.lengths.sum())
+
+    @property
     def num_bytes(self) -> int:
         """Memory that the sequences and the names in them take, in bytes."""
         names = self._users.num_bytes + self._items.num_bytes
