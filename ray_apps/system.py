@@ -119,12 +119,21 @@ def _with_broker(settings: Settings, say: Say) -> Iterator[Settings]:
         broker.close()
 
 
-def run_until_stopped(stream: StreamJob) -> None:
-    """Return at Ctrl-C or SIGTERM; raise if the stream ends by itself."""
+def run_until_stopped(stream: StreamJob, say: Say) -> None:
+    """Return at Ctrl-C or SIGTERM; raise if the stream ends by itself.
+
+    Says what shards wait for that cannot go on, and when all of them do.
+    """
+    waiting: dict[int, str] = {}
     with suppress(KeyboardInterrupt):
         while True:
             time.sleep(0.5)
             stream.check()
+            before, waiting = waiting, stream.interruptions()
+            for shard in sorted(waiting.keys() - before.keys()):
+                say(f"shard {shard} waits: {waiting[shard]}")
+            if before and not waiting:
+                say("all shards go on")
 
 
 def wait_for_interrupt() -> None:

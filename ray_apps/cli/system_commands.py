@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing, suppress
 from datetime import UTC, datetime
 
@@ -14,6 +14,7 @@ import msgspec
 import pyarrow as pa
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ray_apps.cli.broker_in_use import kafka_in_use
@@ -62,7 +63,7 @@ def up_command(settings: Settings, console: Console) -> None:
             system = stack.enter_context(serving_system(base, stream))
         console.print(f"[green]up[/green]  {system.url}/docs  Kafka {_broker(base.settings)}")
         console.print("Ctrl-C or `reaseq down` stops it; `reaseq status` tells how it is doing")
-        run_until_stopped(stream)
+        run_until_stopped(stream, _warn(console))
         console.print("stopping")
 
 
@@ -71,7 +72,7 @@ def stream_command(settings: Settings, console: Console) -> None:
     unwind_on_sigterm()
     with infrastructure(settings, lambda what: None) as base, streaming(base) as stream:
         console.print(f"[green]streaming[/green] from Kafka {_broker(base.settings)}; Ctrl-C stops")
-        run_until_stopped(stream)
+        run_until_stopped(stream, _warn(console))
 
 
 def serve_command(settings: Settings, console: Console) -> None:
@@ -81,6 +82,10 @@ def serve_command(settings: Settings, console: Console) -> None:
     with infrastructure(settings, lambda what: None) as base, serving(base.settings) as url:
         console.print(f"[green]serving[/green] {url}/docs; Ctrl-C stops")
         wait_for_interrupt()
+
+
+def _warn(console: Console) -> Callable[[str], None]:
+    return lambda what: console.print(f"[yellow]{escape(what)}[/yellow]")
 
 
 def down_command(settings: Settings, console: Console) -> None:

@@ -60,7 +60,7 @@ def run_demo(
             console.print(
                 f"\nThe system stays up at [link]{system.url}/docs[/link]; Ctrl-C ends it."
             )
-            run_until_stopped(system.stream)
+            run_until_stopped(system.stream, console.print)
     return report
 
 

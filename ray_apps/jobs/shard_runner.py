@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any, NamedTuple, Protocol
 
+from ray_apps.runtime.periodic import Backoff
+from reaseq.errors import UnavailableError
 from streams.log.ports import Partition
 
+logger = logging.getLogger(__name__)
+
 STOP_POLL_S = 0.5
+
+FIRST_WAIT_S, MAX_WAIT_S = 0.5, 15.0
+"""Between two tries while the log or the store is away; the second bounds the delay after."""
 
 
 class RunnableShard(Protocol):
@@ -32,6 +40,9 @@ class Control(Protocol):
     def started(self, shard: int, pid: int) -> None:
         """A shard has restored its state and reads on."""
 
+    def interrupted(self, shard: int, reason: str) -> bool:
+        """A shard cannot go on for now; returns whether it had ever started."""
+
     def should_stop(self) -> bool:
         """Whether to checkpoint and return."""
 
@@ -42,10 +53,21 @@ class StreamControl:
     def __init__(self) -> None:
         self._stop = False
         self._pids: dict[int, int] = {}
+        self._interruptions: dict[int, str] = {}
 
     def started(self, shard: int, pid: int) -> None:
         """A shard reports that it has restored its state and reads on."""
         self._pids[shard] = pid
+        self._interruptions.pop(shard, None)
+
+    def interrupted(self, shard: int, reason: str) -> bool:
+        """A shard reports what it waits for; returns whether it had ever started."""
+        self._interruptions[shard] = reason
+        return shard in self._pids
+
+    def interruptions(self) -> dict[int, str]:
+        """What each shard waits for that cannot go on at the moment."""
+        return dict(self._interruptions)
 
     def pids(self) -> dict[int, int]:
         """The process of each shard that has started."""
@@ -91,18 +113,41 @@ class ShardRunner:
         *,
         warm_up: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """`warm_up` is called before the shard reads: the first events must not wait for it."""
         self._build = build
         self._control = control
         self._warm_up = warm_up
         self._clock = clock
+        self._sleep = sleep
 
     def run(self, description: ShardDescription) -> None:
         """Return when the driver has asked to stop and the last checkpoint is kept.
 
-        However the shard ends, it is closed.
+        While the log or the store is away, the shard waits for it and goes on from its checkpoint.
+        One that never started raises UnavailableError instead: who starts a stream wants to know.
         """
+        backoff = Backoff(FIRST_WAIT_S, MAX_WAIT_S)
+        while True:
+            began_at = self._clock()
+            try:
+                self._run_once(description)
+                return
+            except UnavailableError as error:
+                if not self._control.interrupted(description.shard, str(error)):
+                    raise
+                if self._control.should_stop():
+                    logger.warning("stopped without a last checkpoint: %s", error)
+                    return
+                if self._clock() - began_at > MAX_WAIT_S:
+                    backoff.reset()
+                wait_s = backoff.next_s()
+                logger.warning("trying again in %.1f s from the checkpoint: %s", wait_s, error)
+                self._sleep(wait_s)
+
+    def _run_once(self, description: ShardDescription) -> None:
+        """However the shard ends, it is closed."""
         with closing(self._build(description.partitions)) as shard:
             self._warm_up()
             shard.restore()

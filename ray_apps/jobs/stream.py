@@ -14,6 +14,7 @@ from typing import Any
 import ray
 import ray.data
 from ray.actor import ActorHandle
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ray_apps.jobs.shard_runner import ShardDescription, ShardRunner, StreamControl
 from ray_apps.runtime.feature_store import event_archive
@@ -57,6 +58,10 @@ class RemoteControl:
         """See `Control`."""
         ray.get(self._actor.started.remote(shard, pid))
 
+    def interrupted(self, shard: int, reason: str) -> bool:
+        """See `Control`."""
+        return bool(ray.get(self._actor.interrupted.remote(shard, reason)))
+
     def should_stop(self) -> bool:
         """See `Control`."""
         return bool(ray.get(self._actor.should_stop.remote()))
@@ -86,8 +91,7 @@ class StreamJob:
     """The running stream. Ray must be initialised, the topics and the feature store must exist."""
 
     def __init__(self, settings: Settings, log: Log) -> None:
-        control: Any = ray.remote(num_cpus=0)(StreamControl)
-        self._control: Any = control.remote()
+        self._control: Any = _control_beside_us()
         self._shards = _describe_shards(settings, log)
         self._error: BaseException | None = None
         self._thread = threading.Thread(
@@ -116,6 +120,10 @@ class StreamJob:
         """The process of each shard, by its number."""
         return dict(ray.get(self._control.pids.remote()))
 
+    def interruptions(self) -> dict[int, str]:
+        """What each shard waits for that cannot go on at the moment."""
+        return dict(ray.get(self._control.interruptions.remote()))
+
     def check(self) -> None:
         """Raise RuntimeError if the stream has ended by an error."""
         if self._error is not None:
@@ -133,6 +141,13 @@ class StreamJob:
             _dataset(settings, self._shards, self._control).materialize()
         except BaseException as error:  # noqa: BLE001 - handed to whoever calls `check`
             self._error = error
+
+
+def _control_beside_us() -> Any:
+    """The control actor on the driver's own node: it need not outlive it, and no other may end it."""
+    beside_us = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    control: Any = ray.remote(num_cpus=0, scheduling_strategy=beside_us)(StreamControl)
+    return control.remote()
 
 
 def _dataset(

@@ -9,6 +9,7 @@ from typing import Any
 from kafka import codec
 from kafka.errors import KafkaError, TopicAlreadyExistsError, UnsupportedCodecError
 
+from reaseq.errors import NotReadyError
 from streams.log.ports import LogError
 from streams.settings import KafkaSettings
 
@@ -62,9 +63,11 @@ def explained(settings: KafkaSettings) -> Iterator[None]:
 
 @contextmanager
 def codecs_named() -> Iterator[None]:
-    """Turn a batch that cannot be unpacked into a LogError that names the package for it."""
+    """Turn a batch that cannot be unpacked into a NotReadyError that names the package."""
     try:
         yield
     except UnsupportedCodecError as error:
         packages = " ".join(missing_codecs().values())
-        raise LogError(f"a batch cannot be unpacked ({error}): pip install {packages}") from error
+        raise NotReadyError(
+            f"a batch cannot be unpacked ({error}): pip install {packages}"
+        ) from error

@@ -30,7 +30,8 @@ class KafkaReader:
     """A `LogReader` on a broker; records of aborted transactions are not read."""
 
     def __init__(self, settings: KafkaSettings, name: str) -> None:
-        """Connect. Raises LogError."""
+        """Connect. Raises LogError, as every method does when the broker does not answer."""
+        self._settings = settings
         self._idle_pause_s = settings.idle_pause_ms / 1000
         with explained(settings):
             self._consumer = KafkaConsumer(
@@ -48,21 +49,18 @@ class KafkaReader:
         self._waiting: deque[RecordBatch] = deque()
 
     def assign(self, positions: Mapping[Partition, int]) -> dict[Partition, int]:
-        topic_partitions = [TopicPartition(*partition) for partition in positions]
-        self._consumer.assign(topic_partitions)
-        first = self._consumer.beginning_offsets(topic_partitions)
-        end = self._consumer.end_offsets(topic_partitions)
+        self._consumer.assign([TopicPartition(*partition) for partition in positions])
+        first, end = self.start_offsets(list(positions)), self.end_offsets(list(positions))
         taken = {}
         for partition, position in positions.items():
-            assigned = TopicPartition(*partition)
-            nearest = min(max(position, first[assigned]), end[assigned])
+            nearest = min(max(position, first[partition]), end[partition])
             if nearest != position:
                 warnings.warn(
-                    f"{partition.topic}[{partition.number}] holds offsets {first[assigned]} to "
-                    f"{end[assigned]}, not {position}: going on from {nearest}",
+                    f"{partition.topic}[{partition.number}] holds offsets {first[partition]} to "
+                    f"{end[partition]}, not {position}: going on from {nearest}",
                     stacklevel=2,
                 )
-            self._consumer.seek(assigned, nearest)
+            self._consumer.seek(TopicPartition(*partition), nearest)
             taken[partition] = nearest
         self._positions = dict(taken)
         self._waiting.clear()
@@ -86,7 +84,7 @@ class KafkaReader:
     def _fetch(self, timeout_s: float, max_records: int) -> list[RecordBatch]:
         """What has arrived; where the position only passed hidden records, an empty batch."""
         per_item = self._records_per_batch if self._is_whole else 1.0
-        with codecs_named():
+        with explained(self._settings), codecs_named():
             polled = self._poll(int(timeout_s * 1000), max(1, int(max_records / per_item)))
         found = {Partition(of.topic, of.partition): records for of, records in polled.items()}
         batches = []
@@ -128,11 +126,13 @@ class KafkaReader:
         return polled
 
     def start_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
-        starts = self._consumer.beginning_offsets([TopicPartition(*p) for p in partitions])
+        with explained(self._settings):
+            starts = self._consumer.beginning_offsets([TopicPartition(*p) for p in partitions])
         return {partition: starts[TopicPartition(*partition)] for partition in partitions}
 
     def end_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
-        ends = self._consumer.end_offsets([TopicPartition(*p) for p in partitions])
+        with explained(self._settings):
+            ends = self._consumer.end_offsets([TopicPartition(*p) for p in partitions])
         return {partition: ends[TopicPartition(*partition)] for partition in partitions}
 
     def commit(self, positions: Mapping[Partition, int]) -> None:

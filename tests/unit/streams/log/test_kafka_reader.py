@@ -8,10 +8,11 @@ import pytest
 from kafka import codec
 from kafka.record.default_records import DefaultRecordBase
 
+from reaseq.errors import NotReadyError
 from streams.log.kafka_client import codecs_named
 from streams.log.kafka_columns import fetch_whole_batches
 from streams.log.kafka_reader import _record_batch
-from streams.log.ports import LogError, Partition, Record
+from streams.log.ports import Partition, Record
 from streams.log.record_batch import NO_TIMESTAMP_MS
 
 PARTITION = Partition("events", 1)
@@ -42,7 +43,7 @@ def test_a_codec_that_is_missing_is_named_with_its_package(
 ) -> None:
     """What the client says alone does not help at 3 a.m."""
     monkeypatch.setattr(codec, "lz4", None)
-    with pytest.raises(LogError, match=r"lz4.*: pip install lz4$"), codecs_named():
+    with pytest.raises(NotReadyError, match=r"lz4.*: pip install lz4$"), codecs_named():
         DefaultRecordBase()._assert_has_codec(DefaultRecordBase.CODEC_LZ4)
 
 
