@@ -144,10 +144,10 @@ class StreamJob:
 
 
 def _control_beside_us() -> Any:
-    """The control actor on the driver's own node: it need not outlive it, and no other may end it."""
+    """The control actor, on the driver's own node: the loss of another must not end the stream."""
     beside_us = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    control: Any = ray.remote(num_cpus=0, scheduling_strategy=beside_us)(StreamControl)
-    return control.remote()
+    control: Any = ray.remote(num_cpus=0)(StreamControl)
+    return control.options(scheduling_strategy=beside_us).remote()
 
 
 def _dataset(
