@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
-.PHONY: help install demo test check format clean
+.PHONY: help install demo test check format clean soak
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -37,6 +37,9 @@ else
 	$(BIN)/python -m pytest tests/unit -n logical --maxprocesses 4
 	$(BIN)/python -m pytest tests/contract tests/integration
 endif
+
+soak: $(STAMP)  ## kill everything at random while events come in, and compare (ARGS="--kills 5 --events 100000")
+	$(BIN)/python -m benchmarks.soak $(ARGS)
 
 bench-%: $(STAMP)  ## a benchmark by name, e.g. bench-prequential (see benchmarks/README.md)
 	$(BIN)/python -m benchmarks.$(subst -,_,$*) $(ARGS)
