@@ -191,7 +191,10 @@ class DriverPart:
         self._stopping.set()
         self._keeper.join()
         self._process.terminate()
-        return self._process.wait(PATIENCE_S)
+        status = self._process.wait(PATIENCE_S)
+        if status:
+            say(f"the driver stopped with {status}:\n{self._last_output()}")
+        return status
 
     def close(self) -> None:
         """End it whatever it does."""
@@ -207,8 +210,11 @@ class DriverPart:
                 continue
             if self._process.pid not in self._killed:
                 self.num_ended += 1
-                say(f"the driver ended by itself:\n{self._log_file.read_text()[-1500:]}")
+                say(f"the driver ended by itself:\n{self._last_output()}")
             self._process = self._start()
+
+    def _last_output(self) -> str:
+        return self._log_file.read_text(errors="replace")[-1500:]
 
     def _start(self) -> subprocess.Popen[bytes]:
         with self._log_file.open("ab") as output:

@@ -13,6 +13,7 @@ from ray_apps.cli.console import console, settings_for
 from ray_apps.cli.file_flags import FileFlags, takes_file_flags
 from ray_apps.registry.kinds import MODEL_KINDS
 from ray_apps.runtime.console_output import quiet_third_parties
+from ray_apps.runtime.process_end import run_to_the_end
 from ray_apps.runtime.threads import one_thread
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def main() -> None:
     """Entry point of the `reaseq` command."""
     one_thread()
     quiet_third_parties()
-    app()
+    run_to_the_end(app)
 
 
 @app.command()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,7 +40,8 @@ def ray_cluster(settings: RaySettings) -> Iterator[None]:
     (`ray_apps.runtime.reaper`).
     """
     if settings.address:
-        ray.init(address=settings.address, namespace="reaseq", log_to_driver=False)
+        with _our_sigterm():
+            ray.init(address=settings.address, namespace="reaseq", log_to_driver=False)
         try:
             yield
         finally:
@@ -47,12 +50,22 @@ def ray_cluster(settings: RaySettings) -> Iterator[None]:
     folder = Path(tempfile.mkdtemp(prefix=_TEMP_PREFIX))
     reaper = Reaper(folder)
     try:
-        _start_private(settings, folder)
+        with _our_sigterm():
+            _start_private(settings, folder)
         yield
     finally:
         mute.begin()
         ray.shutdown()
         reaper.close()
+
+
+@contextmanager
+def _our_sigterm() -> Iterator[None]:
+    """Ray takes SIGTERM over when it starts, and would end the program with an error's status."""
+    handler = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _start_private(settings: RaySettings, folder: Path) -> None:
