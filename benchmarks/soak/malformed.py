@@ -21,7 +21,8 @@ def malformed(rng: random.Random) -> bytes | None:
     return rng.choice(_KINDS)(rng)
 
 
-def _event(rng: random.Random) -> dict[str, Any]:
+def good_event(rng: random.Random) -> dict[str, Any]:
+    """An event that anybody would accept."""
     return {
         "event_id": f"m{rng.getrandbits(60)}",
         "user_id": f"u{rng.randrange(1000)}",
@@ -41,13 +42,13 @@ def _tombstone(rng: random.Random) -> None:
 
 
 def _cut(rng: random.Random) -> bytes:
-    whole = msgspec.json.encode(_event(rng))
+    whole = msgspec.json.encode(good_event(rng))
     return whole[: rng.randrange(len(whole))]
 
 
 def _mutated(rng: random.Random) -> bytes:
     """Some bytes changed, left out or put in, until msgspec reads it no more."""
-    value = bytearray(msgspec.json.encode(_event(rng)))
+    value = bytearray(msgspec.json.encode(good_event(rng)))
     while True:
         place = rng.randrange(len(value))
         value[place : place + rng.randrange(3)] = rng.randbytes(rng.randrange(3))
@@ -61,7 +62,7 @@ def _mutated(rng: random.Random) -> bytes:
 
 def _wrong_field(rng: random.Random) -> bytes:
     """One field of a type or a size that it cannot have, or none at all."""
-    event = _event(rng)
+    event = good_event(rng)
     name = rng.choice(list(event))
     wrong: list[Any] = [None, [], {}, True, "", -1, 1.5, "x" * 300, 10**30, "\x00" * 257]
     event[name] = rng.choice(wrong)
@@ -86,18 +87,20 @@ def _deep(rng: random.Random) -> bytes:
 
 def _bad_text(rng: random.Random) -> bytes:
     """No UTF-8, half a character, a control character in a text."""
-    value = msgspec.json.encode(_event(rng))
+    value = msgspec.json.encode(good_event(rng))
     bad = rng.choice([b"\xc3\x28", b"\xed\xa0\x80", b"\\ud800\xff", b"\x01", b"\\x", b"\n"])
     return value.replace(b'"item_id":"', b'"item_id":"' + bad)
 
 
 def _too_large(rng: random.Random) -> bytes:
-    value = msgspec.json.encode(_event(rng))
+    value = msgspec.json.encode(good_event(rng))
     return value + b" " * 270_000 if rng.random() < 0.01 else _cut(rng)
 
 
 def _wrong_time(rng: random.Random) -> bytes:
-    return msgspec.json.encode({**_event(rng), "event_time_ms": rng.choice([FAR_MS, EARLY_MS, 0])})
+    return msgspec.json.encode(
+        {**good_event(rng), "event_time_ms": rng.choice([FAR_MS, EARLY_MS, 0])}
+    )
 
 
 _KINDS: list[Callable[[random.Random], bytes | None]] = [

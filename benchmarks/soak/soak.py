@@ -18,8 +18,8 @@ from pydantic import SecretStr
 from benchmarks.report import say
 from benchmarks.soak.parts import BrokerPart, DriverPart, RayPart, RedisPart, kill_a_shard
 from benchmarks.soak.producers import Producers
-from benchmarks.soak.verdict import Sent, Verdict, is_caught_up, judge
-from benchmarks.soak.world import EVENTS_PER_USER, portions
+from benchmarks.soak.verdict import Sent, Verdict, is_caught_up, judge, num_read
+from benchmarks.soak.world import EVENTS_PER_USER, NUM_PARTITIONS, portions
 from ray_apps.runtime.reaper import Reaper
 from ray_apps.settings import RaySettings, Settings, load_settings
 from reaseq.schemas import EVENT_SCHEMA
@@ -27,8 +27,13 @@ from streams.log.kafka import KafkaLog
 from streams.log.topics import create_topics
 from streams.settings import FeatureStoreSettings, StreamSettings
 
-MAX_DELAY_S = 8.0
+MAX_DELAY_S = 4.0
 """A kill comes at a random moment of so many seconds after more was begun to be sent."""
+
+TWICE = 0.2
+"""How often a kill comes before the stream has recovered from the one before."""
+
+RECOVERY_S = 180.0
 
 CATCH_UP_S = 900.0
 NUM_SHARDS = 2
@@ -114,10 +119,10 @@ def _settings(
     plan: Plan, folder: Path, broker: BrokerPart, redis: RedisPart | None, ray: RayPart
 ) -> Settings:
     num_users = plan.num_events // EVENTS_PER_USER
-    in_memory = max(1, num_users // broker.settings.num_partitions // 10)
+    in_memory = max(1, num_users // NUM_PARTITIONS // 10)
     return Settings(
         home=folder / "home",
-        kafka=broker.settings,
+        kafka=broker.settings.model_copy(update={"num_partitions": NUM_PARTITIONS}),
         stream=StreamSettings(num_shards=NUM_SHARDS, max_users_in_memory=in_memory),
         features=(
             FeatureStoreSettings(online="redis", redis_url=SecretStr(redis.url))
@@ -144,11 +149,23 @@ def _send_and_kill(
                 say(f"kill {number + 1} of {plan.num_kills}: {names[number]}")
                 killers[names[number]]()
             sending.result()
+            if rng.random() > TWICE:
+                _wait_for_progress(settings)
             tables.append(portion.events)
             keys |= {key for key, _ in portion.malformed}
             aborted |= set(portion.aborted["event_id"].to_pylist())
     sent = Sent(pa.concat_tables(tables), keys, aborted)
     return sent, producers.num_repeats, dict(Counter(names))
+
+
+def _wait_for_progress(settings: Settings) -> None:
+    """Return when the stream has checkpointed more than it had, or all there is."""
+    log = KafkaLog(settings.kafka)
+    before = num_read(settings, log)
+    deadline = time.monotonic() + RECOVERY_S
+    while num_read(settings, log) <= before and not is_caught_up(settings, log):
+        assert time.monotonic() < deadline, f"no progress in {RECOVERY_S:.0f} s after a kill"
+        time.sleep(0.5)
 
 
 def _wait_until_caught_up(settings: Settings, log: KafkaLog) -> None:

@@ -67,6 +67,13 @@ def is_caught_up(settings: Settings, log: Log) -> bool:
     return all(p is not None and p.next_offset >= ends[at] for at, p in known.items())
 
 
+def num_read(settings: Settings, log: Log) -> int:
+    """Offsets that the checkpoints have passed, over all partitions."""
+    checkpoints = Checkpoints(Home(settings.home).checkpoints)
+    kept = map(checkpoints.progress, log.partitions(settings.topics.events))
+    return sum(progress.next_offset for progress in kept if progress)
+
+
 def judge(settings: Settings, log: Log, sent: Sent) -> Verdict:
     """Compare; the stream must have ended."""
     archived = event_archive(settings).table.read(

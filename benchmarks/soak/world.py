@@ -10,16 +10,22 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.soak.malformed import FIRST_MS, malformed
+from benchmarks.soak.malformed import FIRST_MS, good_event, malformed
 from reaseq.schemas import EVENT_SCHEMA
+from streams.log.partitioner import partition_of
 
 DOUBLED, LATE, MALFORMED, ABORTED = 0.02, 0.05, 0.1, 0.02
 """Shares of the events: sent twice, late by up to a month; so many malformed records and events of
 aborted transactions come on top."""
 
+MISPLACED = 0.1
+"""Of the malformed records: good events that lie in another partition than their user's."""
+
+NUM_PARTITIONS = 4
 STEP_MS, MONTH_MS = 20, 30 * 86_400_000
 TYPES = ("view", "click", "cart", "purchase", "return")
 EVENTS_PER_USER = 50
@@ -54,9 +60,21 @@ def portions(num_events: int, num_portions: int, seed: int) -> Iterator[Portion]
         before = new
         yield Portion(
             events.take(rng.permutation(len(events))),
-            [(b"m%d" % n, malformed(texts)) for n in numbers[: int(MALFORMED * len(numbers))]],
+            [_malformed(texts, n) for n in numbers[: int(MALFORMED * len(numbers))]],
             _events(rng, numbers[: int(ABORTED * len(numbers))], num_users, "aborted-"),
         )
+
+
+def _malformed(rng: random.Random, number: int) -> tuple[bytes, bytes | None]:
+    """A key of its own and a value that nobody can read, or a good one that is not at home."""
+    key = b"m%d" % number
+    if rng.random() > MISPLACED:
+        return key, malformed(rng)
+    place = partition_of(key, NUM_PARTITIONS)
+    event = good_event(rng)
+    while partition_of(event["user_id"].encode(), NUM_PARTITIONS) == place:
+        event = good_event(rng)
+    return key, msgspec.json.encode(event)
 
 
 def _events(rng: np.random.Generator, numbers: np.ndarray, num_users: int, prefix: str) -> pa.Table:

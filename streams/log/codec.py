@@ -20,6 +20,7 @@ from reaseq.events import Event, Item
 from reaseq.schemas import EVENT_SCHEMA, ITEM_SCHEMA
 from streams.log.byte_slices import ByteSlices
 from streams.log.event_times import ANY_TIME, EventTimes
+from streams.log.homes import Homes
 from streams.log.json_walk import JsonWalk
 from streams.log.record_batch import RecordBatch
 
@@ -49,9 +50,14 @@ class Codec(Generic[RecordType]):
         schema: pa.Schema,
         max_bytes: int,
         times: EventTimes = ANY_TIME,
+        homes: Homes | None = None,
     ) -> None:
-        """A value longer than `max_bytes` is rejected unread."""
+        """A value longer than `max_bytes` is rejected unread.
+
+        With `homes` a record has a `user_id`, who must live in the partition it lies in.
+        """
         self.times = times
+        self._homes = homes
         self._walk = JsonWalk(record_type, schema)
         self._decoder = msgspec.json.Decoder(record_type)
         self._encoder = msgspec.json.Encoder()
@@ -68,21 +74,25 @@ class Codec(Generic[RecordType]):
             yield self._encoder.encode({k: v for k, v in row.items() if v is not None})
 
     def decode_batch(self, batch: RecordBatch, now_ms: int | None = None) -> Decoded:
-        """Decode the values of a batch and reject those whose event time is not believed."""
+        """Decode the values of a batch; reject those whose time or place is not believed."""
         decoded = self.decode(batch.values)
         now_ms = time.time_ns() // 1_000_000 if now_ms is None else now_ms
         positions = np.delete(np.arange(len(batch)), [one.position for one in decoded.rejects])
         times_ms = decoded.table["event_time_ms"].to_numpy()
         latest_ms = self.times.latest_ms(batch.timestamps_ms[positions], now_ms)
-        refused = self.times.refused(times_ms, latest_ms)
-        if not len(refused):
+        reasons = {
+            int(row): self.times.reason(int(times_ms[row]), int(latest_ms[row]))
+            for row in self.times.refused(times_ms, latest_ms)
+        }
+        if self._homes is not None:
+            users, number = decoded.table["user_id"], batch.partition.number
+            for row in self._homes.strangers(users, number).tolist():
+                reasons.setdefault(row, self._homes.reason(users[row].as_py(), number))
+        if not reasons:
             return decoded
-        unbelieved = [
-            Reject(int(positions[row]), self.times.reason(int(times_ms[row]), int(latest_ms[row])))
-            for row in refused
-        ]
-        kept = np.delete(np.arange(decoded.table.num_rows), refused)
-        rejects = sorted(decoded.rejects + unbelieved, key=attrgetter("position"))
+        kept = np.delete(np.arange(decoded.table.num_rows), list(reasons))
+        refused = [Reject(int(positions[row]), why) for row, why in reasons.items()]
+        rejects = sorted(decoded.rejects + refused, key=attrgetter("position"))
         return Decoded(decoded.table.take(kept), rejects)
 
     def decode(self, values: ByteSlices) -> Decoded:
@@ -124,11 +134,15 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def event_codec(max_bytes: int, times: EventTimes = ANY_TIME) -> Codec[Event]:
+def event_codec(
+    max_bytes: int, times: EventTimes = ANY_TIME, homes: Homes | None = None
+) -> Codec[Event]:
     """The codec of the topic of events."""
-    return Codec(Event, EVENT_SCHEMA, max_bytes, times)
+    return Codec(Event, EVENT_SCHEMA, max_bytes, times, homes)
 
 
-def item_codec(max_bytes: int, times: EventTimes = ANY_TIME) -> Codec[Item]:
-    """The codec of the topic of items."""
+def item_codec(
+    max_bytes: int, times: EventTimes = ANY_TIME, _homes: Homes | None = None
+) -> Codec[Item]:
+    """The codec of the topic of items, which may lie anywhere."""
     return Codec(Item, ITEM_SCHEMA, max_bytes, times)

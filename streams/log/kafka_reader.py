@@ -13,7 +13,7 @@ from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 
 from streams.log.kafka_client import codecs_named, connection, explained
 from streams.log.kafka_columns import WholeBatch, columns_of, fetch_whole_batches
-from streams.log.ports import Partition, Record, RecordBatch
+from streams.log.ports import KnownTopic, Partition, Record, RecordBatch
 from streams.log.record_batch import NO_TIMESTAMP_MS
 from streams.settings import KafkaSettings
 
@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 FETCH_MAX_WAIT_MS = 50
 """How long the broker holds an empty fetch. Bounds the wait of `close`, not the latency of data."""
+
+METADATA_MAX_AGE_MS = 30_000
+"""How late partitions that were added are noticed; a topic made again is at the first error."""
 
 MAX_IDLE_PAUSES = 5
 """The longer nothing comes, the longer an idle reader pauses, up to so many first pauses."""
@@ -41,6 +44,7 @@ class KafkaReader:
                 auto_offset_reset="earliest",
                 isolation_level="read_committed",
                 fetch_max_wait_ms=FETCH_MAX_WAIT_MS,
+                metadata_max_age_ms=METADATA_MAX_AGE_MS,
                 max_partition_fetch_bytes=settings.max_message_bytes,
             )
         self._is_whole = settings.fetch == "batches" and fetch_whole_batches(self._consumer)
@@ -124,6 +128,12 @@ class KafkaReader:
             time.sleep(pause_s)
             pause_s = min(1.5 * pause_s, MAX_IDLE_PAUSES * self._idle_pause_s)
         return polled
+
+    def known(self, topic: str) -> KnownTopic:
+        with explained(self._settings):
+            numbers = self._consumer.partitions_for_topic(topic) or ()
+        topic_id = self._consumer._cluster.topic_id(topic)
+        return KnownTopic("" if topic_id is None else str(topic_id), len(numbers))
 
     def start_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         with explained(self._settings):

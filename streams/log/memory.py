@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+import uuid
 import warnings
 from collections.abc import Mapping, Sequence
 
 from streams.log.partitioner import partition_of
 from streams.log.ports import (
     Headers,
+    KnownTopic,
     LogError,
     LogReader,
     LogWriter,
@@ -34,6 +36,7 @@ class MemoryLog:
         self.committed: dict[str, dict[Partition, int]] = {}
         self._records: dict[Partition, list[Record]] = {}
         self._starts: dict[Partition, int] = {}
+        self._ids: dict[str, str] = {}
         self._arrived = threading.Condition()
 
     def create_topics(self, topics: Sequence[Topic]) -> None:
@@ -43,9 +46,27 @@ class MemoryLog:
                 raise LogError(f"topic {topic.name} has {have} partitions, not {topic}")
             for index in range(topic.num_partitions):
                 self._records.setdefault(Partition(topic.name, index), [])
+            self._ids.setdefault(topic.name, uuid.uuid4().hex)
 
     def partitions(self, topic: str) -> list[Partition]:
         return sorted(partition for partition in self._records if partition.topic == topic)
+
+    def known(self, topic: str) -> KnownTopic:
+        """A topic as it is."""
+        return KnownTopic(self._ids.get(topic, ""), len(self.partitions(topic)))
+
+    def make_again(self, topic: Topic) -> None:
+        """Delete a topic and create it anew, with other partitions if need be."""
+        for partition in self.partitions(topic.name):
+            del self._records[partition]
+            self._starts.pop(partition, None)
+        self._ids.pop(topic.name, None)
+        self.create_topics([topic])
+
+    def add_partitions(self, topic: Topic) -> None:
+        """Let a topic have more partitions, as an operator may."""
+        for index in range(topic.num_partitions):
+            self._records.setdefault(Partition(topic.name, index), [])
 
     def reader(self, name: str) -> LogReader:
         return _MemoryReader(self, name)
@@ -126,6 +147,9 @@ class _MemoryReader:
                 self._positions[partition] = next_offset
                 batches.append(RecordBatch.from_records(partition, records, next_offset))
         return batches
+
+    def known(self, topic: str) -> KnownTopic:
+        return self._log.known(topic)
 
     def start_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         return {partition: self._log.start_offset(partition) for partition in partitions}

@@ -14,6 +14,7 @@ from streams.log.record_batch import Headers, Partition, Record, RecordBatch
 
 __all__ = [
     "Headers",
+    "KnownTopic",
     "Log",
     "LogError",
     "LogReader",
@@ -31,6 +32,15 @@ class Topic(NamedTuple):
 
     name: str
     num_partitions: int
+
+
+class KnownTopic(NamedTuple):
+    """What a reader knows of a topic at the moment."""
+
+    id: str
+    """Another one when the topic is made again under its name; empty where the log has no ids."""
+    num_partitions: int
+    """0 while the topic is not there."""
 
 
 class LogError(UnavailableError):
@@ -57,6 +67,9 @@ class LogReader(Protocol):
         Where the log no longer holds the position, it goes on with the first record there is: then
         a batch does not begin where the one before ended.
         """
+
+    def known(self, topic: str) -> KnownTopic:
+        """A topic as it was when the reader last heard of it, half a minute ago at most."""
 
     def start_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """The offset of the first record that each partition still holds, or its end."""

@@ -1,5 +1,7 @@
 """Sending dead letters back to the topics they came from, as their producers sent them.
 
+Only the key may be another one: the event of a user is sent to where that user lives.
+
 A letter stays where it lies: the log forgets nothing. Sending it twice is harmless, as an event is
 known by its user and id, and of an item the newest description counts.
 """
@@ -11,6 +13,8 @@ from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 from reaseq.errors import InputError
 from streams.log.dead_letter_topic import StoredLetter
@@ -104,7 +108,22 @@ def sent_back(letter: DeadLetter, topics: Collection[str]) -> SentBack:
         )
     others = [header for header in letter.headers if header[0] != REQUEUES]
     count = str(num_requeues(letter) + 1).encode()
-    return SentBack(letter.source.topic, letter.value, letter.key, (*others, (REQUEUES, count)))
+    key = _user_of(letter.value) or letter.key
+    return SentBack(letter.source.topic, letter.value, key, (*others, (REQUEUES, count)))
+
+
+def _user_of(value: bytes | None) -> bytes | None:
+    """The key of an event; None for what names no user."""
+    try:
+        return msgspec.json.decode(value or b"", type=_Owned).user_id.encode()
+    except (ValueError, RecursionError):  # half a character cannot be encoded
+        return None
+
+
+class _Owned(msgspec.Struct):
+    """What all events have."""
+
+    user_id: str
 
 
 def num_requeues(letter: DeadLetter) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from streams.log.dead_letters import DeadLetters
 from streams.log.event_times import EventTimes
+from streams.log.homes import Homes
 from streams.log.ports import Log, Partition
 from streams.shards.checkpoints import Checkpoints
 from streams.shards.shard import Shard
@@ -34,10 +35,12 @@ class ShardBuilder:
         """A shard of partitions of one topic, with handlers of its own; not yet restored."""
         (topic,) = {partition.topic for partition in partitions}
         row = self.topology[topic]
+        reader = self.log.reader(READER_NAME)
+        homes = Homes(reader.known(topic).num_partitions)
         return Shard(
             partitions=partitions,
-            reader=self.log.reader(READER_NAME),
-            codec=row.codec(self.max_event_bytes, self.event_times),
+            reader=reader,
+            codec=row.codec(self.max_event_bytes, self.event_times, homes),
             handlers=[make(self.ports) for make in row.handlers],
             dead_letters=DeadLetters(self.log.writer(), self.dead_letter_topic),
             checkpoints=self.checkpoints,

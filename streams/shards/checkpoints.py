@@ -60,6 +60,10 @@ class Progress(msgspec.Struct, frozen=True):
     next_offset: int
     epoch: int = 0
     """Numbers an unbroken run of offsets; a new one starts where there is no state to follow."""
+    topic_id: str = ""
+    """Of the topic that the offsets belong to; see `streams.log.ports.KnownTopic`."""
+    num_partitions: int = 0
+    """How many the topic had; 0 where that is not known."""
     counters: Counters = Counters()
     saved_at_ms: int = 0
     newest_event_time_ms: int = 0

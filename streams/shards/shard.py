@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -21,12 +21,13 @@ import pyarrow.compute as pc
 from reaseq.types import Int64s
 from streams.log.codec import Codec
 from streams.log.dead_letters import DeadLetters
-from streams.log.ports import LogReader, Partition, RecordBatch
+from streams.log.ports import KnownTopic, LogReader, Partition, RecordBatch
 from streams.offline.tables import Commit
 from streams.settings import StreamSettings
 from streams.shards.checkpoints import Checkpoint, Checkpoints, Progress
 from streams.shards.freshness import Freshness
 from streams.shards.handlers.port import Arrivals, Handler
+from streams.shards.log_changes import gone_back, in_topic, new_epoch, without_lost
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +51,8 @@ class Shard:
         """
         names = [handler.name for handler in handlers]
         assert len(set(names)) == len(names) > 0, f"handlers need names of their own: {names}"
+        (self._topic,) = {partition.topic for partition in partitions}
+        self._known = KnownTopic("", 0)
         self._reader = reader
         self._codec = codec
         self._handlers = handlers
@@ -65,6 +68,7 @@ class Shard:
 
     def restore(self) -> None:
         """Load every partition's checkpoint and read on from there."""
+        self._known = self._reader.known(self._topic)
         new = set()
         for partition in self._progress:
             kept = self._checkpoints.claim(partition)
@@ -73,22 +77,33 @@ class Shard:
                 new.add(partition)
             self._restore_handlers(partition, kept)
             self._progress[partition] = kept.progress
+        self._follow(new)
+
+    def _follow(self, new: Collection[Partition] = ()) -> None:
+        """Read on from the positions; `new` are partitions that were never read."""
+        for partition, before in self._progress.items():
+            self._move(partition, in_topic(partition, before, self._known))
         for partition, position in self._reader.assign(self.positions).items():
-            known = self._progress[partition]
-            if position != known.next_offset:
+            before = self._progress[partition]
+            if position != before.next_offset:
                 # What left the log before anybody began to read it is not lost.
                 start = 0 if partition in new else position
-                self._progress[partition] = msgspec.structs.replace(
-                    _without_lost(partition, known, start),
-                    next_offset=position,
-                    epoch=_new_epoch(known.epoch),
+                after = without_lost(partition, before, start)
+                epoch = new_epoch(before.epoch)
+                self._move(
+                    partition, msgspec.structs.replace(after, next_offset=position, epoch=epoch)
                 )
-                self._dirty.add(partition)
+
+    def _move(self, partition: Partition, progress: Progress) -> None:
+        if progress != self._progress[partition]:
+            self._progress[partition] = progress
+            self._dirty.add(partition)
 
     def _begin(self, partition: Partition) -> Checkpoint:
         """Save a first checkpoint, so that even the first records come again in one epoch."""
         states = dict.fromkeys(handler.name for handler in self._handlers)
-        begun = Checkpoint(Progress(next_offset=0, epoch=_new_epoch()), states)
+        first = Progress(next_offset=0, epoch=new_epoch())
+        begun = Checkpoint(in_topic(partition, first, self._known), states)
         self._checkpoints.save(partition, begun)
         return begun
 
@@ -127,7 +142,14 @@ class Shard:
         waited_s = time.monotonic() - self._written_at
         if not is_behind or waited_s >= self._settings.max_write_delay_s:
             self._write()
+        self._look_at_topic()
         return num_records
+
+    def _look_at_topic(self) -> None:
+        known = self._reader.known(self._topic)
+        if known.num_partitions and known != self._known:
+            self._known = known
+            self._follow()
 
     def _write(self) -> None:
         """Let the handlers write what they hold back."""
@@ -177,19 +199,13 @@ class Shard:
         Gaps of transactions' markers and of compaction are normal; what left the log is counted.
         """
         now = self._progress[batch.partition]
-        topic, number = batch.partition
         first = int(batch.offsets[0]) if len(batch) else batch.next_offset
         if first < now.next_offset:
-            logger.warning(
-                "%s[%d] went back from offset %d to %d: the broker lost records, or the topic was "
-                "made again; what comes is merged, and archived under a new epoch",
-                *(topic, number, now.next_offset, first),
-            )
-            return msgspec.structs.replace(now, next_offset=first, epoch=_new_epoch(now.epoch))
+            return gone_back(batch.partition, now, first)
         if first == now.next_offset:
             return now
         start = self._reader.start_offsets([batch.partition])[batch.partition]
-        return _without_lost(batch.partition, now, min(first, start))
+        return without_lost(batch.partition, now, min(first, start))
 
     def _save(self, partition: Partition) -> None:
         now = self._progress[partition]
@@ -203,26 +219,6 @@ class Shard:
             freshness_p99_ms=p99_ms,
         )
         self._checkpoints.save(partition, Checkpoint(progress, states))
-
-
-def _new_epoch(last: int = 0) -> int:
-    """Greater than the last one, and than those that nobody knows of any more."""
-    return max(last + 1, time.time_ns() // 1_000_000)
-
-
-def _without_lost(partition: Partition, before: Progress, start: int) -> Progress:
-    """The progress where the log now begins at `start`, the records up to it counted as lost."""
-    num_lost = start - before.next_offset
-    if num_lost <= 0:
-        return before
-    logger.warning(
-        "%s[%d]: %d records from offset %d on left the log before they were read: let the topic "
-        "keep them longer (retention.ms, retention.bytes)",
-        *(*partition, num_lost, before.next_offset),
-    )
-    counters = before.counters
-    counters = msgspec.structs.replace(counters, num_lost=counters.num_lost + num_lost)
-    return msgspec.structs.replace(before, counters=counters)
 
 
 def _newest_ms(table: pa.Table) -> int:

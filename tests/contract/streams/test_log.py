@@ -14,6 +14,7 @@ from kafka import KafkaAdminClient, TopicPartition
 from kafka.errors import KafkaError
 
 from ray_apps.settings import load_settings
+from streams.log import kafka_reader
 from streams.log.broker import start_broker
 from streams.log.codec import Reject
 from streams.log.dead_letters import DeadLetters, read_dead_letter
@@ -22,6 +23,7 @@ from streams.log.memory import MemoryLog
 from streams.log.partitioner import partition_of
 from streams.log.ports import (
     Headers,
+    KnownTopic,
     Log,
     LogError,
     LogReader,
@@ -165,6 +167,79 @@ def test_records_that_are_gone_leave_a_gap(
         offsets = [record.offset for record in read_all(reader, 2)]
         assert offsets[-1] == 8
         assert reader.start_offsets([partition]) == {partition: 7}
+
+
+@contextmanager
+def administration(settings: KafkaSettings | None) -> Iterator[KafkaAdminClient]:
+    assert settings is not None
+    with closing(KafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)) as admin:
+        yield admin
+
+
+def make_again(log: Log, settings: KafkaSettings | None, topic: Topic) -> None:
+    """Delete a topic and create it under its name, as an operator may."""
+    if isinstance(log, MemoryLog):
+        log.make_again(topic)
+        return
+    with administration(settings) as admin:
+        admin.delete_topics([topic.name])
+    wait_until(lambda: not log.partitions(topic.name))
+    log.create_topics([topic])
+
+
+def test_a_topic_that_was_made_again_is_told_by_its_id(
+    log: Log, topic: str, broker_settings: KafkaSettings | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it has outgrown the position of the reader, who then reads it from its beginning."""
+    monkeypatch.setattr(kafka_reader, "METADATA_MAX_AGE_MS", 500)
+    write(log, topic, [b"old"] * 3, b"k")
+    with reading(log, topic) as reader:
+        assert len(read_all(reader, 3)) == 3
+        before = reader.known(topic)
+        assert before.num_partitions == 3
+        if not before.id:
+            pytest.skip("this broker has no ids of topics")
+        make_again(log, broker_settings, Topic(topic, 3))
+        write(log, topic, [b"new %d" % number for number in range(9)], b"k")
+
+        def is_noticed() -> bool:
+            reader.poll(0.1, 1000)
+            now = reader.known(topic)
+            return now.num_partitions == 3 and now.id != before.id
+
+        wait_until(is_noticed)
+        reader.assign(dict.fromkeys(log.partitions(topic), 0))
+        values = [record.value for record in read_all(reader, 9)]
+    assert values == [b"new %d" % number for number in range(9)]
+
+
+def test_partitions_that_were_added_are_told(
+    log: Log, topic: str, broker_settings: KafkaSettings | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To a reader that goes on with the partitions it has."""
+    monkeypatch.setattr(kafka_reader, "METADATA_MAX_AGE_MS", 500)
+    with reading(log, topic) as reader:
+        before = reader.known(topic)
+        if isinstance(log, MemoryLog):
+            log.add_partitions(Topic(topic, 5))
+        else:
+            with administration(broker_settings) as admin:
+                try:
+                    admin.create_partitions({topic: 5})
+                except KafkaError as error:
+                    pytest.skip(f"this broker adds no partitions: {error}")
+
+        def is_noticed() -> bool:
+            reader.poll(0.1, 1000)
+            return reader.known(topic) == before._replace(num_partitions=5)
+
+        wait_until(is_noticed)
+
+
+def test_a_topic_that_is_not_there_has_no_partitions(log: Log) -> None:
+    """And no id."""
+    with closing(log.reader("test")) as reader:
+        assert reader.known("nowhere") == KnownTopic("", 0)
 
 
 def test_reading_starts_at_the_assigned_position(log: Log, topic: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from reaseq.errors import NotReadyError
 from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import EVENT_SCHEMA, ORDER_SCHEMA, SEQUENCE_SCHEMA
 from reaseq.sequences.oracle import mismatched_users, newest_distinct_events
@@ -20,6 +21,7 @@ from streams.log.memory import MemoryLog
 from streams.log.ports import Partition, Topic
 from streams.offline.events import EventArchive
 from streams.settings import KafkaSettings, StreamSettings
+from streams.shards.assignment import assign_partitions
 from streams.shards.checkpoints import Checkpoints
 from streams.shards.handlers.sequences import SequenceHandler
 from streams.shards.manifests import FencedError
@@ -53,10 +55,12 @@ def make_events(num_events: int, seed: int = 0) -> pa.Table:
 class Stage:
     """A log, a folder and a store that outlive the shards working on them."""
 
-    def __init__(self, folder: Path, store: Any, max_users: int = 100) -> None:
+    def __init__(
+        self, folder: Path, store: Any, max_users: int = 100, num_partitions: int = 2
+    ) -> None:
         self.max_users = max_users
         self.log = MemoryLog()
-        self.log.create_topics([Topic("events", 2), Topic("dead", 1)])
+        self.log.create_topics([Topic("events", num_partitions), Topic("dead", 1)])
         self.store = store
         self.archive = EventArchive(folder / "events")
         self.folder = folder
@@ -252,8 +256,8 @@ def test_a_log_that_lost_its_end_does_not_hide_new_events(stage: Stage) -> None:
     stage.send(first)
     drain(shard := stage.shard())
     shard.checkpoint()
-    stage.log = MemoryLog()
-    stage.log.create_topics([Topic("events", 2), Topic("dead", 1)])
+    for partition in shard.positions:
+        stage.log.lose(partition, after=0)
     with pytest.warns(UserWarning, match="holds"):
         shard = stage.shard()
     stage.send(second)
@@ -270,8 +274,8 @@ def test_a_moved_position_with_nothing_applied_is_saved(stage: Stage) -> None:
     drain(shard := stage.shard())
     shard.checkpoint()
     before = shard.positions
-    stage.log = MemoryLog()
-    stage.log.create_topics([Topic("events", 2), Topic("dead", 1)])
+    for partition in shard.positions:
+        stage.log.lose(partition, after=0)
     with pytest.warns(UserWarning, match="holds"):
         shard = stage.shard()
     shard.step()
@@ -355,6 +359,62 @@ def test_offsets_that_go_back_start_a_new_epoch(
     assert stage.mismatches(both) == []
     epochs = stage.archive.table.read(["epoch", "partition"])
     assert len(set(zip(*epochs.to_pydict().values(), strict=True))) == 4
+
+
+@pytest.mark.parametrize("num_new", [7, 60])
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_topic_that_was_made_again_is_read_from_its_beginning(
+    stage: Stage, caplog: pytest.LogCaptureFixture, num_new: int, is_running: bool
+) -> None:
+    """Whether it outgrew the old position or not; while the shard runs and when it starts."""
+    first, second = make_events(40, 1), make_events(num_new, 2)
+    stage.send(first)
+    drain(shard := stage.shard())
+    shard.checkpoint()
+    stage.log.make_again(Topic("events", 2))
+    stage.send(second)
+    if not is_running:
+        shard = stage.shard()
+    drain(shard)
+    shard.checkpoint()
+    assert "made again under its name" in caplog.text
+    both = pa.concat_tables([first, second])
+    assert set(stage.archive.read()["event_id"].to_pylist()) == set(both["event_id"].to_pylist())
+    assert stage.mismatches(both) == []
+    ends = stage.log.reader("end").end_offsets(stage.log.partitions("events"))
+    assert shard.positions == ends
+    assert lost(shard) == 0
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_a_topic_of_more_partitions_is_refused_in_words(stage: Stage, is_running: bool) -> None:
+    """Users live elsewhere then: nothing may be read before somebody has decided."""
+    stage.send(make_events(40, 1))
+    shard = stage.shard()
+    take_and_checkpoint(shard)
+    stage.log.add_partitions(Topic("events", 3))
+    with pytest.raises(NotReadyError, match=r"has 3 partitions, and had 2 .*docs/operations.md"):
+        shard.step() if is_running else stage.shard(stage.log.partitions("events")[:2])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_another_number_of_shards_goes_on_from_the_checkpoints(
+    tmp_path: Path, store: Any, seed: int
+) -> None:
+    """Two, then four, then one; each takes in a part, and dies once before."""
+    stage = Stage(tmp_path, store, num_partitions=4)
+    parts = [make_events(90, 10 * seed + number) for number in range(3)]
+    for part, num_shards in zip(parts, (2, 4, 1), strict=True):
+        stage.send(part)
+        assigned = assign_partitions(stage.log.partitions("events"), num_shards)
+        assert len(assigned) == num_shards
+        for partitions in assigned:
+            take(stage.shard(partitions), 5)  # dies without a checkpoint
+            drain(shard := stage.shard(partitions))
+            shard.checkpoint()
+    assert stage.mismatches(pa.concat_tables(parts)) == []
+    archived = stage.archive.table.read(["partition", "log_offset"]).to_pylist()
+    assert len(archived) == len({tuple(row.values()) for row in archived}) == 270
 
 
 def test_records_that_are_all_bad_move_the_position(stage: Stage) -> None:

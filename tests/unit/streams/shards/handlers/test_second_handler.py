@@ -32,6 +32,9 @@ TOPICS = TopicSettings(events="events", dead_letters="dead")
 STREAM = StreamSettings(poll_timeout_s=0.001, max_poll_records=7)
 
 
+COUNTS = pa.schema([("item_id", pa.string()), ("num_events", pa.int64())])
+
+
 class ItemCounts:
     """The file: how often each item occurs, duplicates included, totals written online."""
 
@@ -56,7 +59,7 @@ class ItemCounts:
 
     def checkpoint(self, partition: Partition, commit: Commit) -> pa.Table:
         counts = self._counts[partition]
-        return pa.table({"item_id": list(counts), "num_events": list(counts.values())})
+        return pa.table([list(counts), list(counts.values())], schema=COUNTS)
 
 
 class Stage:
