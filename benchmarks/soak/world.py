@@ -66,7 +66,7 @@ def portions(num_events: int, num_portions: int, seed: int) -> Iterator[Portion]
 
 
 def _malformed(rng: random.Random, number: int) -> tuple[bytes, bytes | None]:
-    """A key of its own and a value that nobody can read, or a good one that is not at home."""
+    """A key of its own, and a value that nobody can read, or a good one that is misplaced."""
     key = b"m%d" % number
     if rng.random() > MISPLACED:
         return key, malformed(rng)

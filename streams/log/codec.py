@@ -20,8 +20,8 @@ from reaseq.events import Event, Item
 from reaseq.schemas import EVENT_SCHEMA, ITEM_SCHEMA
 from streams.log.byte_slices import ByteSlices
 from streams.log.event_times import ANY_TIME, EventTimes
-from streams.log.homes import Homes
 from streams.log.json_walk import JsonWalk
+from streams.log.placement import Placement
 from streams.log.record_batch import RecordBatch
 
 RecordType = TypeVar("RecordType", bound=msgspec.Struct)
@@ -50,14 +50,14 @@ class Codec(Generic[RecordType]):
         schema: pa.Schema,
         max_bytes: int,
         times: EventTimes = ANY_TIME,
-        homes: Homes | None = None,
+        placement: Placement | None = None,
     ) -> None:
         """A value longer than `max_bytes` is rejected unread.
 
-        With `homes` a record has a `user_id`, who must live in the partition it lies in.
+        With `placement` a record has a `user_id`, who must live in the partition it lies in.
         """
         self.times = times
-        self._homes = homes
+        self._placement = placement
         self._walk = JsonWalk(record_type, schema)
         self._decoder = msgspec.json.Decoder(record_type)
         self._encoder = msgspec.json.Encoder()
@@ -84,10 +84,10 @@ class Codec(Generic[RecordType]):
             int(row): self.times.reason(int(times_ms[row]), int(latest_ms[row]))
             for row in self.times.refused(times_ms, latest_ms)
         }
-        if self._homes is not None:
+        if self._placement is not None:
             users, number = decoded.table["user_id"], batch.partition.number
-            for row in self._homes.strangers(users, number).tolist():
-                reasons.setdefault(row, self._homes.reason(users[row].as_py(), number))
+            for row in self._placement.misplaced(users, number).tolist():
+                reasons.setdefault(row, self._placement.reason(users[row].as_py(), number))
         if not reasons:
             return decoded
         kept = np.delete(np.arange(decoded.table.num_rows), list(reasons))
@@ -135,14 +135,14 @@ def _reason(error: Exception) -> str:
 
 
 def event_codec(
-    max_bytes: int, times: EventTimes = ANY_TIME, homes: Homes | None = None
+    max_bytes: int, times: EventTimes = ANY_TIME, placement: Placement | None = None
 ) -> Codec[Event]:
     """The codec of the topic of events."""
-    return Codec(Event, EVENT_SCHEMA, max_bytes, times, homes)
+    return Codec(Event, EVENT_SCHEMA, max_bytes, times, placement)
 
 
 def item_codec(
-    max_bytes: int, times: EventTimes = ANY_TIME, _homes: Homes | None = None
+    max_bytes: int, times: EventTimes = ANY_TIME, _placement: Placement | None = None
 ) -> Codec[Item]:
     """The codec of the topic of items, which may lie anywhere."""
     return Codec(Item, ITEM_SCHEMA, max_bytes, times)

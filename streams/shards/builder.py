@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from streams.log.dead_letters import DeadLetters
 from streams.log.event_times import EventTimes
-from streams.log.homes import Homes
+from streams.log.placement import Placement
 from streams.log.ports import Log, Partition
 from streams.shards.checkpoints import Checkpoints
 from streams.shards.shard import Shard
@@ -36,11 +36,11 @@ class ShardBuilder:
         (topic,) = {partition.topic for partition in partitions}
         row = self.topology[topic]
         reader = self.log.reader(READER_NAME)
-        homes = Homes(reader.known(topic).num_partitions)
+        placement = Placement(reader.known(topic).num_partitions)
         return Shard(
             partitions=partitions,
             reader=reader,
-            codec=row.codec(self.max_event_bytes, self.event_times, homes),
+            codec=row.codec(self.max_event_bytes, self.event_times, placement),
             handlers=[make(self.ports) for make in row.handlers],
             dead_letters=DeadLetters(self.log.writer(), self.dead_letter_topic),
             checkpoints=self.checkpoints,

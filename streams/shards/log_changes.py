@@ -48,7 +48,7 @@ def gone_back(partition: Partition, before: Progress, first: int) -> Progress:
 def in_topic(partition: Partition, before: Progress, topic: KnownTopic) -> Progress:
     """The progress in the topic as it is now: at the beginning of one that was made again.
 
-    Raises NotReadyError where it has another number of partitions, as users have other homes then.
+    Raises NotReadyError where it has another number of partitions, as users belong elsewhere then.
     """
     same_topic = {
         "topic_id": topic.id or before.topic_id,
@@ -58,9 +58,9 @@ def in_topic(partition: Partition, before: Progress, topic: KnownTopic) -> Progr
     if before.num_partitions not in (0, now.num_partitions):
         raise NotReadyError(
             f"topic {partition.topic} has {now.num_partitions} partitions, and had "
-            f"{before.num_partitions} when this checkpoint was made: users live elsewhere now, and "
-            'Kafka takes no partitions back. Let a new topic take its place: see "Partitions" in '
-            "docs/operations.md"
+            f"{before.num_partitions} when this checkpoint was made: users belong elsewhere now, "
+            "and Kafka takes no partitions back. Let a new topic take its place: see "
+            '"Partitions" in docs/operations.md'
         )
     if before.topic_id in ("", now.topic_id):
         return now

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from streams.feature_store.ports import FeatureTables
 from streams.log.codec import Codec, event_codec, item_codec
 from streams.log.event_times import EventTimes
-from streams.log.homes import Homes
+from streams.log.placement import Placement
 from streams.settings import StreamSettings, TopicSettings
 from streams.shards.handlers.catalogue import CatalogueHandler
 from streams.shards.handlers.port import Handler
@@ -37,7 +37,7 @@ class TopicRow(NamedTuple):
     The first handler decides which records count as accepted.
     """
 
-    codec: Callable[[int, EventTimes, Homes], Codec[Any]]
+    codec: Callable[[int, EventTimes, Placement], Codec[Any]]
     """Makes the codec, given the largest size of a value in bytes, the times to believe and where
     users live."""
     handlers: Sequence[Callable[[HandlerPorts], Handler]]

@@ -52,6 +52,12 @@ def test_a_record_goes_back_as_it_came(log: MemoryLog) -> None:
     assert (item.key, item.value) == (b"mug", b"{}")
 
 
+@pytest.mark.parametrize("key", [None, b"ann", b"bob"])
+def test_an_event_goes_back_to_where_its_user_belongs(key: bytes | None) -> None:
+    """Whatever key its producer gave it, if any."""
+    assert sent_back(letter(key=key), TOPICS).key == b"bob"
+
+
 @pytest.mark.parametrize(
     ("before", "after"), [(b"1", b"2"), (b"41", b"42"), (b"often", b"1"), (b"-5", b"1")]
 )

@@ -388,7 +388,7 @@ def test_a_topic_that_was_made_again_is_read_from_its_beginning(
 
 @pytest.mark.parametrize("is_running", [True, False])
 def test_a_topic_of_more_partitions_is_refused_in_words(stage: Stage, is_running: bool) -> None:
-    """Users live elsewhere then: nothing may be read before somebody has decided."""
+    """Users belong elsewhere then: nothing may be read before somebody has decided."""
     stage.send(make_events(40, 1))
     shard = stage.shard()
     take_and_checkpoint(shard)

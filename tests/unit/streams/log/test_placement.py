@@ -1,4 +1,4 @@
-"""`streams.log.homes` and what the codec makes of it."""
+"""`streams.log.placement` and what the codec makes of it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from streams.log.codec import event_codec, item_codec
 from streams.log.event_times import ANY_TIME
-from streams.log.homes import Homes
 from streams.log.partitioner import partition_of
+from streams.log.placement import Placement
 from streams.log.ports import Partition, Record, RecordBatch
 
 VALUE = (
@@ -29,11 +29,11 @@ def batch(number: int, values: list[bytes]) -> RecordBatch:
     num_partitions=st.integers(1, 12),
     number=st.integers(0, 11),
 )
-def test_strangers_are_those_whom_the_partitioner_sends_elsewhere(
+def test_misplaced_are_those_whom_the_partitioner_sends_elsewhere(
     users: list[str], num_partitions: int, number: int
 ) -> None:
     """User by user, for ids of any characters."""
-    found = Homes(num_partitions).strangers(pa.array(users, pa.string()), number)
+    found = Placement(num_partitions).misplaced(pa.array(users, pa.string()), number)
     assert found.tolist() == [
         place
         for place, user in enumerate(users)
@@ -41,27 +41,28 @@ def test_strangers_are_those_whom_the_partitioner_sends_elsewhere(
     ]
 
 
-def test_an_event_away_from_home_is_rejected_with_what_to_do() -> None:
+def test_an_event_in_another_partition_is_rejected_with_what_to_do() -> None:
     """Beside one that is malformed and one of a wrong time; each has its own reason."""
-    homes = Homes(4)
+    placement = Placement(4)
     users = [f"u{n}" for n in range(40)]
     values = [(VALUE % (n, user)).encode() for n, user in enumerate(users)]
     values[3] = b"{"
-    decoded = event_codec(10_000, ANY_TIME, homes).decode_batch(batch(2, values), 1_700_000_000_000)
-    at_home = [f"u{n}" for n in range(40) if partition_of(b"u%d" % n, 4) == 2 and n != 3]
-    assert decoded.table["user_id"].to_pylist() == at_home
-    assert len(decoded.rejects) == 40 - len(at_home)
+    codec = event_codec(10_000, ANY_TIME, placement)
+    decoded = codec.decode_batch(batch(2, values), 1_700_000_000_000)
+    in_place = [f"u{n}" for n in range(40) if partition_of(b"u%d" % n, 4) == 2 and n != 3]
+    assert decoded.table["user_id"].to_pylist() == in_place
+    assert len(decoded.rejects) == 40 - len(in_place)
     assert [one.position for one in decoded.rejects] == sorted(
         one.position for one in decoded.rejects
     )
     reason = next(one.reason for one in decoded.rejects if one.position != 3)
-    for part in ("lives in partition", "of 4, not in 2", "key = user_id", "murmur2_random"):
+    for part in ("belongs in partition", "of 4, not in 2", "key = user_id", "murmur2_random"):
         assert part in reason
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3])
 def test_items_may_lie_anywhere(number: int) -> None:
-    """Nobody lives in the topic of items."""
+    """Items belong to nobody."""
     value = b'{"item_id":"mug","title":"A mug","event_time_ms":1700000000000}'
-    decoded = item_codec(10_000, ANY_TIME, Homes(4)).decode_batch(batch(number, [value]))
+    decoded = item_codec(10_000, ANY_TIME, Placement(4)).decode_batch(batch(number, [value]))
     assert decoded.rejects == []
