@@ -349,6 +349,27 @@ def recommend(
 
 
 @app.command()
+def verify(
+    users: Annotated[int, typer.Option(min=1, help="How many users, chosen at random.")] = 1000,
+    everybody: Annotated[bool, typer.Option("--all", help="All users.")] = False,
+    impressions: Annotated[
+        int, typer.Option(min=0, help="How many of the newest recommendations.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option(help="Chooses the users.")] = 0,
+    config: ConfigOption = None,
+) -> None:
+    """Recompute features from the archived events and compare: online, and as they were served.
+
+    Says in what they differ, with examples and what to do. Exits with 1 if anything does.
+    """
+    with settings_for(config) as settings:
+        from ray_apps.cli.verify_command import verify_command
+
+        number = None if everybody else users
+        verify_command(settings, console, number, impressions, seed)
+
+
+@app.command()
 def doctor(config: ConfigOption = None) -> None:
     """Check this machine and say how to fix what is missing."""
     with settings_for(config) as settings:

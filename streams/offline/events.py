@@ -6,7 +6,7 @@ moment is computed (`reaseq.sequences.as_of`) and equals what the shard's merge 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +121,17 @@ class EventArchive:
         """Everybody who ever did something, in order."""
         found: list[str] = sorted(pc.unique(self.table.read(["user_id"])["user_id"]).to_pylist())
         return found
+
+    def in_turn(self, users: Sequence[str]) -> pa.Table:
+        """All events of some users (EVENT_SCHEMA), one user after the other, by arrival.
+
+        What came twice is there twice.
+        """
+        asked = pa.table({"user_id": pa.array(users, pa.string())})
+        with query_engine(self._limits) as engine:
+            engine.register("events", self.table.dataset())
+            engine.register("asked", asked)
+            return answer(engine, IN_TURN, EVENT_SCHEMA)
 
     def sequences_before(self, labels: pa.Table, max_events: int) -> pa.Table:
         """The sequence of a user just before each label, row i for label i (SEQUENCE_SCHEMA).

@@ -23,7 +23,18 @@ def wide(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(one, "_width", 1000)
 
 
-COMMANDS = ("demo", "up", "down", "status", "replay", "stream", "retrain", "generate", "serve")
+COMMANDS = (
+    "demo",
+    "up",
+    "down",
+    "status",
+    "replay",
+    "stream",
+    "retrain",
+    "generate",
+    "serve",
+    "verify",
+)
 DEAD_LETTERS = ("dead-letters list", "dead-letters show", "dead-letters requeue")
 
 
@@ -97,6 +108,7 @@ def test_a_missing_file_of_settings_is_named(tmp_path: Path) -> None:
         ("dead-letters requeue --all", "reaseq up"),
         ("dead-letters list --since yesterday", "2h"),
         ("generate", "reaseq retrain"),
+        ("verify", "start the stream"),
         ("models promote v0007", "v0007"),
         ("models rollback", "before"),
         ("replay --events absent.csv", "reaseq up"),
