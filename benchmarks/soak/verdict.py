@@ -79,15 +79,13 @@ def num_read(settings: Settings, log: Log) -> int:
 
 def judge(settings: Settings, log: Log, sent: Sent) -> Verdict:
     """Compare; the stream must have ended."""
-    archived = event_archive(settings).table.read(
-        ["user_id", "event_id", "partition", "log_offset"]
-    )
+    archive = event_archive(settings)
+    archived = archive.table.read(["user_id", "event_id", "partition", "log_offset"])
+    read = _names(archive.read())
+    num_twice = len(read) - len(pc.unique(read))
     visible = _visible(log, log.partitions(settings.topics.events))
-    letters = list(
-        DeadLetterTopic(log, settings.topics.dead_letters).read(
-            Wanted(topic=settings.topics.events)
-        )
-    )
+    topic = DeadLetterTopic(log, settings.topics.dead_letters)
+    letters = list(topic.read(Wanted(topic=settings.topics.events)))
     places = _places(np.asarray(archived["partition"]), np.asarray(archived["log_offset"]))
     set_aside = np.unique(
         _places(
