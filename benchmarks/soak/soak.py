@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import random
+import secrets
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,6 +70,7 @@ def soak(plan: Plan) -> Outcome:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="reaseq-soak-")))
         stack.callback(Reaper(folder).close)
+        stack.enter_context(_environment(folder))
         began_at = time.monotonic()
         rng = random.Random(plan.seed)
         system = _System(plan, folder, stack)
@@ -79,6 +82,25 @@ def soak(plan: Plan) -> Outcome:
         verdict = judge(system.settings, log, sent)
         seconds = time.monotonic() - began_at
         return Outcome(kills, repeated, system.driver.num_ended, status, seconds, verdict)
+
+
+@contextmanager
+def _environment(folder: Path) -> Iterator[None]:
+    """What the processes that are started find in theirs."""
+    ours = {
+        # Both nodes and all drivers must know the same one, whatever lies in the home of the user.
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        # Where a broker that is killed leaves the libraries that it unpacks.
+        "JAVA_TOOL_OPTIONS": f"-Djava.io.tmpdir={folder}",
+    }
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
 
 
 class _System:
