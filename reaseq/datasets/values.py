@@ -8,7 +8,7 @@ MISSING = (
     *("", "None", "undefined", "(not set)", "NULL", "null", "NA", "N/A", "<NA>"),
     *("nan", "NaN", "NAN"),
 )
-"""What files hold where there is no value; compared without surrounding blanks."""
+"""What files hold where there is no value; compared without surrounding blanks, of any script."""
 
 NUMBER_MACROS = r"""
 CREATE MACRO without_currency(t) AS regexp_replace(regexp_replace(t,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
+from unicodedata import category
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from reaseq.datasets.values import MISSING, text_sql
@@ -73,13 +75,18 @@ def test_any_amount_survives_both_ways_of_marking_thousands(
     assert rows == [(cents / 100, cents / 100)]
 
 
+BLANKS = "".join(one for one in map(chr, range(sys.maxunicode)) if category(one) == "Zs")
+
+
+@example("\xa0")
+@example("\u3000NULL ")
 @given(text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1))
 @settings(deadline=None)
 def test_any_text_that_is_not_a_word_for_nothing_is_an_id_as_written(
     con: duckdb.DuckDBPyConnection, text: str
 ) -> None:
-    """Zeros, points, blanks and signs are kept."""
-    expected = None if text.strip(" ") in MISSING else text
+    """Zeros, points, blanks and signs are kept; blanks alone, of any script, are no id."""
+    expected = None if text.strip(BLANKS) in MISSING else text
     row = con.execute(f"SELECT {text_sql('x', 'VARCHAR')} FROM (SELECT $1 AS x)", [text]).fetchone()
     assert row == (expected,)
 
