@@ -1,13 +1,15 @@
 """The stream against its peers: keyed newest-100 sequences from Kafka to the online store.
 
-    make bench-streaming [ARGS="--events 2000000 --rounds 5 --kafka-streams COMMAND"]
+    make bench-streaming [ARGS="--rounds 5 --kafka-streams COMMAND --quix COMMAND"]
 
 One broker, one topic of JSON events with some doubled and some late; every contender reads it from
 the start to the end, in turns. Ours is `streams.shards.shard.Shard` in one or two processes, as the
-stream job runs it: decoded, merged, written, checkpointed. `--kafka-streams` is the command of a
-peer that is called `COMMAND BOOTSTRAP TOPIC TOTAL durable|memory THREADS` and prints a JSON line
-with `seconds`, `users` and `retained`. Without a launcher (REASEQ_KAFKA__LAUNCHER) the embedded
-broker is measured, which no figure should rest on. What is not there is left out by name.
+stream job runs it: decoded, merged, written, checkpointed. `--kafka-streams` and `--quix` are the
+commands of peers that are called `COMMAND BOOTSTRAP TOPIC TOTAL durable|memory THREADS` and print a
+JSON line with `seconds`, `users` and `retained`; the second is `benchmarks/peers/quix_sequences.py`
+behind the Python of an environment that has Quix Streams. Without a launcher
+(REASEQ_KAFKA__LAUNCHER) the embedded broker is measured, which no figure should rest on. What is
+not there is left out by name.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ DOUBLED, LATE = 0.02, 0.05
 FIRST_MS, STEP_MS, DAY_MS = 1_700_000_000_000, 20, 86_400_000
 TYPES = ("view", "cart", "purchase")
 TOPIC = "bench.events"
+KAFKA_STREAMS, QUIX = "Kafka Streams, durable", "Quix Streams, durable"
 
 Found = dict[str, Any]
 """What a contender says of one run: seconds, users, retained."""
@@ -185,6 +188,10 @@ def contenders(options: argparse.Namespace, settings: KafkaSettings) -> dict[str
             found[f"Kafka Streams, {mode}"] = Peer(options.kafka_streams, mode, 2, bootstrap)
     else:
         say("left out: Kafka Streams (name its command with --kafka-streams)")
+    if options.quix:
+        found[QUIX] = Peer(options.quix, "durable", 1, settings.bootstrap_servers or "")
+    else:
+        say("left out: Quix Streams (name its command with --quix)")
     return found
 
 
@@ -195,7 +202,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--stores", default="none,sqlite,redis")
     parser.add_argument("--processes", default="1,2")
-    parser.add_argument("--kafka-streams", default="", help="command of the peer")
+    parser.add_argument("--kafka-streams", default="", help="command of this peer")
+    parser.add_argument("--quix", default="", help="command of this peer")
     parser.add_argument("--result", default="streaming", help="name of the file of results")
     options = parser.parse_args()
     settings = load_settings().kafka
@@ -219,19 +227,20 @@ def main() -> None:
 
 
 def report(options: argparse.Namespace, expected: Found, rates: dict[str, list[float]]) -> None:
-    """Medians, and every ratio to the durable peer within its round."""
-    peer = rates.get("Kafka Streams, durable")
+    """Medians, and every ratio to a durable peer within its round."""
+    peers = {"vs_kafka_streams": KAFKA_STREAMS, "vs_quix": QUIX}
     figures: Found = {}
     for name, own in rates.items():
         figures[name] = {"events_per_s": Spread.of(own)}
         line = f"{name:<28} {figures[name]['events_per_s'].median:>10,.0f} events/s"
-        if peer:
-            ratio = Spread.of([a / b for a, b in zip(own, peer, strict=True)])
-            figures[name]["ratio"] = ratio
-            line += f"  {ratio.median:5.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
+        for key, peer in peers.items():
+            if peer in rates:
+                ratio = Spread.of([a / b for a, b in zip(own, rates[peer], strict=True)])
+                figures[name][key] = ratio
+                line += f"  {key} {ratio.median:5.2f} ({ratio.low:.2f} to {ratio.high:.2f})"
         say(line)
-    # The peer's command is a path of one machine.
-    asked = {name: value for name, value in vars(options).items() if name != "kafka_streams"}
+    # The peers' commands are paths of one machine.
+    asked = {n: value for n, value in vars(options).items() if n not in ("kafka_streams", "quix")}
     content = {"options": asked, "data": expected, "contenders": figures}
     say(f"written: {write_results(options.result, content)}")
 

@@ -87,11 +87,9 @@ class StreamSettings(Section):
     max_sequence_events: Count = 100
     """N: a user sequence is the newest N distinct events."""
     poll_timeout_s: Seconds = 0.2
-    max_poll_records: Count = 4096
+    max_poll_records: Count = 16384
     checkpoint_interval_s: Seconds = 2.0
-    max_write_delay_s: Seconds = 1.0
-    """How long a shard that is behind collects changed users before it writes them: a user who
-    changed ten times is written once. One that is not behind writes at once."""
+    """Also the longest that a shard far behind collects changed users before it writes them."""
     max_users_in_memory: Count = 250_000
     """Users of one partition whose sequences stay in memory; others are read back from the online
     store when they come again."""

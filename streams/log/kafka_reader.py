@@ -129,6 +129,13 @@ class KafkaReader:
             pause_s = min(1.5 * pause_s, MAX_IDLE_PAUSES * self._idle_pause_s)
         return polled
 
+    def lag(self) -> int:
+        num_behind = sum(map(len, self._waiting))
+        for partition, position in self._positions.items():
+            end = self._consumer.highwater(TopicPartition(*partition))
+            num_behind += 0 if end is None else max(0, int(end) - position)
+        return num_behind
+
     def known(self, topic: str) -> KnownTopic:
         with explained(self._settings):
             numbers = self._consumer.partitions_for_topic(topic) or ()

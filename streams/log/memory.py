@@ -7,7 +7,7 @@ import threading
 import time
 import uuid
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from streams.log.partitioner import partition_of
 from streams.log.ports import (
@@ -28,9 +28,15 @@ from streams.log.record_size import max_record_bytes, record_bytes
 class MemoryLog:
     """Partitions as lists, shared by all readers and writers made from it; safe among threads."""
 
-    def __init__(self, max_message_bytes: int = 4_194_304) -> None:
-        """`max_message_bytes` is the largest value a writer takes, beside key and headers."""
+    def __init__(
+        self, max_message_bytes: int = 4_194_304, clock: Callable[[], float] = time.time
+    ) -> None:
+        """`max_message_bytes` is the largest value a writer takes, beside key and headers.
+
+        `clock` gives the times of records, in seconds since 1970.
+        """
         self.max_message_bytes = max_message_bytes
+        self._clock = clock
         self.max_topic_bytes: dict[str, int] = {}
         """What a record may measure in topics that take less; only `flush` tells."""
         self.committed: dict[str, dict[Partition, int]] = {}
@@ -80,7 +86,7 @@ class MemoryLog:
         """Append one record and wake waiting readers."""
         with self._arrived:
             records = self._records[partition]
-            now_ms = time.time_ns() // 1_000_000
+            now_ms = int(1000 * self._clock())
             records.append(Record(len(records), now_ms, key, value, tuple(headers)))
             self._arrived.notify_all()
 
@@ -147,6 +153,9 @@ class _MemoryReader:
                 self._positions[partition] = next_offset
                 batches.append(RecordBatch.from_records(partition, records, next_offset))
         return batches
+
+    def lag(self) -> int:
+        return sum(self._log.end_offset(of) - at for of, at in self._positions.items())
 
     def known(self, topic: str) -> KnownTopic:
         return self._log.known(topic)

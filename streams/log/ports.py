@@ -68,6 +68,9 @@ class LogReader(Protocol):
         a batch does not begin where the one before ended.
         """
 
+    def lag(self) -> int:
+        """How many offsets lay after the positions when the log last answered; asks nobody."""
+
     def known(self, topic: str) -> KnownTopic:
         """A topic as it was when the reader last heard of it, half a minute ago at most."""
 

@@ -40,6 +40,8 @@ class Counters(msgspec.Struct, frozen=True):
 
     num_records: int = 0
     num_accepted: int = 0
+    """Those that changed anything. What is repeated after a crash is not counted where memory had
+    no room for its user: what is read back holds it already."""
     num_dead_letters: int = 0
     num_lost: int = 0
     """Records that had left the log before they were read."""

@@ -40,3 +40,9 @@ class Freshness:
             return FreshnessPercentiles()
         p50_ms, p99_ms = np.percentile(self._ages_ms, [50, 99])
         return FreshnessPercentiles(float(p50_ms), float(p99_ms))
+
+
+def youngest_s(produced_ms: Iterable[Int64s], now_ms: float) -> float:
+    """Seconds since the newest of these records was produced; 0 without any that has a time."""
+    newest_ms = max((int(times.max(initial=0)) for times in produced_ms), default=0)
+    return max(0.0, (now_ms - newest_ms) / 1000) if newest_ms > 0 else 0.0

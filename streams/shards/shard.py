@@ -25,11 +25,14 @@ from streams.log.ports import KnownTopic, LogReader, Partition, RecordBatch
 from streams.offline.tables import Commit
 from streams.settings import StreamSettings
 from streams.shards.checkpoints import Checkpoint, Checkpoints, Progress
-from streams.shards.freshness import Freshness
+from streams.shards.freshness import Freshness, youngest_s
 from streams.shards.handlers.port import Arrivals, Handler
 from streams.shards.log_changes import gone_back, in_topic, new_epoch, without_lost
 
 logger = logging.getLogger(__name__)
+
+COLLECTED_SHARE_OF_LAG = 0.25
+"""Part of a shard's lag that it adds by writing a user once for several changes."""
 
 
 class Shard:
@@ -138,12 +141,20 @@ class Shard:
             self._take(batch)
         self._unwritten_ms += [batch.timestamps_ms for batch in batches]
         num_records = sum(map(len, batches))
-        is_behind = num_records > self._settings.max_poll_records // 2
-        waited_s = time.monotonic() - self._written_at
-        if not is_behind or waited_s >= self._settings.max_write_delay_s:
+        is_behind = self._reader.lag() > self._settings.max_poll_records // 2
+        if not is_behind or self._has_collected_enough():
             self._write()
         self._look_at_topic()
         return num_records
+
+    def _has_collected_enough(self) -> bool:
+        """Whether a shard that is behind has let changed users wait for their next change enough.
+
+        That is a quarter of what the newest of them waited in the log, so that writing adds little
+        to the lag that there is. A checkpoint ends it in any case.
+        """
+        lag_s = youngest_s(self._unwritten_ms, time.time() * 1000)
+        return time.monotonic() - self._written_at >= COLLECTED_SHARE_OF_LAG * lag_s
 
     def _look_at_topic(self) -> None:
         known = self._reader.known(self._topic)

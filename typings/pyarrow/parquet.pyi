@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -17,5 +17,6 @@ def write_table(
     compression: str = ...,
     compression_level: int | None = ...,
     use_dictionary: bool | Sequence[str] = ...,
+    column_encoding: Mapping[str, str] | None = ...,
     row_group_size: int | None = ...,
 ) -> None: ...

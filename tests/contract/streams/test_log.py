@@ -259,6 +259,29 @@ def test_reading_starts_at_the_assigned_position(log: Log, topic: str) -> None:
         assert [record.value for record in read_all(reader, 1)] == [b"9"]
 
 
+def test_the_lag_is_what_the_log_still_holds(log: Log, topic: str) -> None:
+    """As of the last answer, over all partitions that are assigned; nothing at the end."""
+    for user in (b"ann", b"ben", b"cid"):
+        write(log, topic, [b"%d" % number for number in range(10)], user)
+    with closing(log.reader("test")) as reader:
+        ends = reader.end_offsets(log.partitions(topic))
+        reader.assign(dict.fromkeys(ends, 0))
+        num_read = 0
+
+        def read_some(at_most: int) -> int:
+            nonlocal num_read
+            num_read += sum(map(len, reader.poll(0.5, at_most)))
+            return num_read
+
+        wait_until(lambda: read_some(4) >= 4)
+        assert 0 <= reader.lag() <= 30 - num_read
+        wait_until(lambda: read_some(40) == 30)
+        assert reader.lag() == 0
+        write(log, topic, [b"more"] * 3, b"ann")
+        wait_until(lambda: read_some(1) == 31)
+        assert reader.lag() == 2
+
+
 def test_a_key_lands_in_the_partition_that_the_partitioner_says(log: Log, topic: str) -> None:
     """Producer and shards agree where a user lives, for keys of any length and script."""
     keys = [b"", b"17850", "größe-ü".encode(), b"user-0000000000000000000042", b"\xff\x00\x80"]

@@ -6,7 +6,7 @@ import numpy as np
 
 from reaseq.types import Int64s
 from streams.log.record_batch import NO_TIMESTAMP_MS
-from streams.shards.freshness import NUM_SAMPLES, Freshness, FreshnessPercentiles
+from streams.shards.freshness import NUM_SAMPLES, Freshness, FreshnessPercentiles, youngest_s
 
 
 def produced_at(*times_ms: int) -> Int64s:
@@ -44,3 +44,11 @@ def test_only_the_newest_are_kept() -> None:
     freshness.observe([produced_at(*[0] * NUM_SAMPLES)], 1e6)
     freshness.observe([produced_at(*[5] * NUM_SAMPLES)], 7.0)
     assert freshness.percentiles() == FreshnessPercentiles(2.0, 2.0)
+
+
+def test_the_youngest_of_records_says_how_far_behind_one_is() -> None:
+    """Clients that write no time, or one that is yet to come, do not count as behind."""
+    assert youngest_s([produced_at(1000, 4000), produced_at(3000)], 9000.0) == 5.0
+    assert youngest_s([], 9000.0) == 0.0
+    assert youngest_s([produced_at(), produced_at(0, NO_TIMESTAMP_MS)], 9000.0) == 0.0
+    assert youngest_s([produced_at(9500)], 9000.0) == 0.0

@@ -1,0 +1,1 @@
+"""Peers in Python that `benchmarks` runs in environments of their own."""
