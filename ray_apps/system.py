@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from ray_apps.runtime.console_output import native_output_to
 from ray_apps.runtime.feature_store import apply_features
 from ray_apps.runtime.home import Home
 from ray_apps.runtime.run_file import announce, find_running, withdraw
+from ray_apps.runtime.stream_lock import only_stream_of
 from ray_apps.serving.app import serving
 from ray_apps.settings import Settings
 from reaseq.errors import NotReadyError
@@ -70,27 +70,13 @@ def infrastructure(settings: Settings, say: Say) -> Iterator[Infrastructure]:
 @contextmanager
 def streaming(base: Infrastructure) -> Iterator[StreamJob]:
     """Start the shards on the infrastructure; stop them at the end."""
-    with _only_stream_of(Home(base.settings.home)):
+    with only_stream_of(Home(base.settings.home)):
         job = StreamJob(base.settings, base.log)
         try:
             job.wait_until_ready()
             yield job
         finally:
             job.stop()
-
-
-@contextmanager
-def _only_stream_of(home: Home) -> Iterator[None]:
-    """Hold the home's checkpoints; the system lets them go with the process, however it ends."""
-    home.checkpoints.mkdir(parents=True, exist_ok=True)
-    with (home.checkpoints / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise NotReadyError(
-                f"another stream already runs on {home.root}: stop it first"
-            ) from None
-        yield
 
 
 @contextmanager

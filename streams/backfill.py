@@ -17,6 +17,7 @@ from reaseq.errors import InputError
 from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import EVENT_SCHEMA
 from reaseq.sequences.state import SequenceState
+from streams.erasure.erased_users import NOBODY, ErasedUsers
 from streams.feature_store.ports import FeatureTables
 from streams.log.event_times import EventTimes
 from streams.log.record_batch import NO_TIMESTAMP_MS
@@ -41,14 +42,22 @@ def check_times(history: Path, times: EventTimes, now_ms: int) -> None:
 
 
 def backfill(
-    events: pa.Table, store: FeatureTables, archive: EventSink, max_events: int, commit: Commit
+    events: pa.Table,
+    store: FeatureTables,
+    archive: EventSink,
+    max_events: int,
+    commit: Commit,
+    erased: ErasedUsers = NOBODY,
 ) -> int:
     """Merge all events (EVENT_SCHEMA) of some users into the features; return the number of users.
 
+    Those of users who were erased up to a later time are left out.
     `commit` names the archived events: under the same name they are added once, so a step can be
     repeated. What the online store already holds of these users is kept.
     """
     events = events.select(EVENT_SCHEMA.names).cast(EVENT_SCHEMA)
+    stays = np.asarray(events["event_time_ms"]) > erased.until_ms(events["user_id"])
+    events = events.filter(pa.array(stays))
     archive.append(as_history(events), commit)
     state = SequenceState(max_events)
     state.merge(events)

@@ -370,6 +370,33 @@ def verify(
 
 
 @app.command()
+def erase(
+    user: Annotated[str, typer.Argument(help="User id.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    timeout_s: Annotated[
+        float, typer.Option("--timeout", min=0, help="Seconds to wait for a running stream.")
+    ] = 60.0,
+    config: ConfigOption = None,
+) -> None:
+    """Take a user out of everything that is kept: features, events, checkpoints, memory.
+
+    What happened until now is never taken in again, from whatever replay or backfill;
+    what the user does later is a newcomer's.
+    Prints what there was and what is left, and exits with 1 if anything is.
+    Kafka's own topics keep their records until their retention is over.
+
+    Works beside a running stream and without one. Training sets made later are without the user;
+    models that were trained before are not changed.
+
+    Example: reaseq erase u17
+    """
+    with settings_for(config) as settings:
+        from ray_apps.cli.erase_command import erase_command
+
+        erase_command(settings, console, user, timeout_s, yes)
+
+
+@app.command()
 def doctor(config: ConfigOption = None) -> None:
     """Check this machine and say how to fix what is missing."""
     with settings_for(config) as settings:

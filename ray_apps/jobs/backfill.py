@@ -11,7 +11,7 @@ import pyarrow as pa
 import ray
 import ray.data
 
-from ray_apps.runtime.feature_store import event_archive
+from ray_apps.runtime.feature_store import erased_users, event_archive
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
 from streams.backfill import backfill, check_times
@@ -46,12 +46,14 @@ def backfill_events(
 
     def merge_partition(table: Any) -> Any:
         number = table[_PARTITION][0].as_py()
+        (erased := erased_users(settings)).refresh()
         num_users = backfill(
             table,
             Features.open(Home(settings.home).features),
             event_archive(settings),
             settings.stream.max_sequence_events,
             Commit(f"{run}-{number}"),
+            erased,
         )
         return pa.table({"num_users": [num_users], "num_events": [table.num_rows]})
 

@@ -17,7 +17,7 @@ from ray.actor import ActorHandle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from ray_apps.jobs.shard_runner import ShardDescription, ShardRunner, StreamControl
-from ray_apps.runtime.feature_store import event_archive
+from ray_apps.runtime.feature_store import erased_users, event_archive
 from ray_apps.runtime.home import Home
 from ray_apps.settings import Settings
 from streams.feature_store.features import Features, warm_up
@@ -80,6 +80,7 @@ def shard_builder(settings: Settings) -> ShardBuilder:
             archive=event_archive(settings),
             wal=checkpoints,
             settings=settings.stream,
+            erased=erased_users(settings),
         ),
         dead_letter_topic=settings.topics.dead_letters,
         max_event_bytes=settings.kafka.max_event_bytes,

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reaseq.schemas import GENERATED_ITEM_IDS, GENERATED_PROBABILITIES, SEQUENCE_SCHEMA
+from reaseq.types import Int64s
 
 
 def empty_sequences(user_ids: Sequence[str]) -> pa.Table:
@@ -55,3 +56,23 @@ def beside(sequences: pa.Table, generated: pa.Table) -> pa.Table:
         known = pc.if_else(lists.is_valid(), lists, pa.scalar([], lists.type))
         sequences = sequences.append_column(name, known)
     return sequences
+
+
+def rows_after(rows: pa.Table, until_ms: Int64s) -> pa.Table:
+    """The rows without their events up to a time each; those that have none left are gone."""
+    lists = {field.name for field in SEQUENCE_SCHEMA if pa.types.is_list(field.type)}
+    rows = rows.combine_chunks()
+    times_ms = np.asarray(pc.list_flatten(rows["event_times_ms"]))
+    row = np.asarray(pc.list_parent_indices(rows["event_times_ms"]))
+    stays = times_ms > until_ms[row]
+    lengths = np.bincount(row[stays], minlength=rows.num_rows)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    columns = {
+        name: pa.ListArray.from_arrays(
+            offsets, pc.list_flatten(rows[name]).combine_chunks().filter(pa.array(stays))
+        )
+        if name in lists
+        else rows[name]
+        for name in SEQUENCE_SCHEMA.names
+    }
+    return pa.table(columns, SEQUENCE_SCHEMA).filter(pa.array(lengths > 0))

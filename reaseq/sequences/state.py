@@ -117,6 +117,19 @@ class SequenceState:
         kept.load(self.rows(self.in_order_of_use()[-num_users:]))
         return kept
 
+    def without(self, user_hashes: Int64s) -> SequenceState:
+        """A state that knows nothing of the users with these ids (`hash64`); itself if it did not.
+
+        Slots of the other users may be others in it.
+        """
+        is_gone = np.isin(self._users.hashes(), user_hashes)
+        if not is_gone.any():
+            return self
+        in_order = self.in_order_of_use()
+        kept = SequenceState(self.max_events)
+        kept.load(self.rows(in_order[~is_gone[in_order]]))
+        return kept
+
     def rows(self, slots: Int64s | None = None) -> pa.Table:
         """The sequences in these slots, or all, as rows of SEQUENCE_SCHEMA."""
         slots = np.arange(len(self), dtype=np.int64) if slots is None else slots

@@ -130,6 +130,17 @@ class Features:
         known: list[str] = distinct.filter(pa.array(is_there)).to_pylist()
         return known
 
+    def delete(self, view: ViewSpec, ids: Sequence[str], until_ms: int) -> int:
+        """Remove the online rows of these users or items whose time is at most `until_ms`.
+
+        Returns how many there were. SQLite overwrites what it held. What Redis has in its files is
+        gone when it writes them anew (BGSAVE, BGREWRITEAOF).
+        """
+        keys = encode_entity_keys(view.key, pa.array(dict.fromkeys(ids), pa.string()))
+        return self._online.delete_rows(
+            self._store.config, self._views[view], keys, 1000 * until_ms
+        )
+
     def sync(self) -> None:
         """Return when every online write before outlives a power cut, those of others too.
 

@@ -76,6 +76,12 @@ class GuardedOnlineStore(Protocol):
         """Which of these keys have a row in the view; much cheaper than reading it."""
         ...
 
+    def delete_rows(
+        self, config: RepoConfig, view: FeatureView, entity_keys: pa.Array, until_us: int
+    ) -> int:
+        """Remove the rows of these keys whose event time is at most that; how many there were."""
+        ...
+
     def sync(self, config: RepoConfig) -> None:
         """Return when every row written before outlives a power cut; see each store's promise."""
         ...

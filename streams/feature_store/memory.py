@@ -43,6 +43,14 @@ class MemoryFeatures:
             self.num_writes += 1
             return sum(self._accept(view, row) for row in checked(view, rows).to_pylist())
 
+    def delete(self, view: ViewSpec, ids: Sequence[str], until_ms: int) -> int:
+        with self._changing:
+            held = self.online[view.name]
+            gone = [key for key in set(ids) if key in held and held[key][view.time] <= until_ms]
+            for key in gone:
+                del held[key]
+        return len(gone)
+
     def sync(self) -> None:
         self.num_syncs += 1
         self.num_writes_synced = self.num_writes

@@ -32,6 +32,12 @@ class FeatureTables(Protocol):
         Returns how many were accepted. Raises ValueError for a column missing or mistyped.
         """
 
+    def delete(self, view: ViewSpec, ids: Sequence[str], until_ms: int) -> int:
+        """Remove the online rows of these users or items whose time is at most `until_ms`.
+
+        Returns how many there were. What is written meanwhile with a later time stays.
+        """
+
     def sync(self) -> None:
         """Return when what was written online before outlives a power cut.
 

@@ -71,6 +71,14 @@ class GuardedRedisOnlineStore(Guarded, RedisOnlineStore):
         with self._rows(config, view) as stored:
             return stored.has(entity_keys)
 
+    def delete_rows(
+        self, config: RepoConfig, view: FeatureView, entity_keys: pa.Array, until_us: int
+    ) -> int:
+        """See `GuardedOnlineStore.delete_rows`; a transaction a row."""
+        with self._rows(config, view) as stored:
+            features = [field.name for field in view.features]
+            return stored.delete(entity_keys, features, until_us)
+
     def sync(self, config: RepoConfig) -> None:
         """Nothing to do from here: what Redis keeps over a crash is for its own settings to say.
 

@@ -12,7 +12,7 @@ password and TLS hold for what is sent here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -70,6 +70,25 @@ class RedisRows:
                 asked = commands([b"HEXISTS", keys, self._time_field])
                 found += _retrying(connection, partial(_answers, asked))
         return np.array(found, np.bool_)
+
+    def delete(self, entity_keys: pa.Array, features: Sequence[str], until_us: int) -> int:
+        """Remove the rows of these keys that are no newer than that; return how many there were."""
+        fields = [self._version_field, self._time_field]
+        fields += [_mmh3(f"{self._view}:{feature}") for feature in features]
+
+        def delete(key: bytes, pipeline: Any) -> int:
+            stored = stored_versions([tuple(pipeline.hmget(key, fields[:2]))])
+            is_gone = bool(stored.is_there[0] and stored.event_times_us[0] <= until_us)
+            pipeline.multi()
+            if is_gone:
+                pipeline.hdel(key, *fields)
+            return int(is_gone)
+
+        num_deleted = 0
+        for key in self.keys(entity_keys).to_pylist():
+            watched: Any = self._client.transaction
+            num_deleted += watched(partial(delete, key), key, value_from_callable=True)
+        return num_deleted
 
     def _finish(self, connection: Any, transaction: _Transaction | None) -> int:
         """How many rows of a transaction passed; in halves if another writer was faster.

@@ -52,6 +52,10 @@ SYNCED = 1
 
 WRITE_VERSION = "INSERT OR REPLACE INTO reaseq_row_version VALUES (?, ?, ?, ?)"
 
+DELETE_VERSION = """
+DELETE FROM reaseq_row_version WHERE view_table = ? AND entity_key = ? AND event_time_us <= ?
+"""
+
 
 class GuardedSqliteOnlineStoreConfig(SqliteOnlineStoreConfig):
     """The `online_store` section of `feature_store.yaml`; Feast finds it by name."""
@@ -88,6 +92,27 @@ class GuardedSqliteOnlineStore(Guarded, SqliteOnlineStore):
         select = f'SELECT DISTINCT entity_key FROM "{table}" WHERE entity_key IN'
         found = {key for some in _some(keys) for (key,) in _select(connection, select, some)}
         return np.array([key in found for key in keys], np.bool_)
+
+    def delete_rows(
+        self, config: RepoConfig, view: FeatureView, entity_keys: pa.Array, until_us: int
+    ) -> int:
+        """See `GuardedOnlineStore.delete_rows`; what is removed is overwritten in the files too."""
+        table = compute_table_id(config.project, view)
+        connection = self._get_conn(config)
+        num_deleted = 0
+        connection.execute("PRAGMA secure_delete = ON")
+        try:
+            with _immediate_transaction(connection):
+                for key in entity_keys.to_pylist():
+                    is_gone = connection.execute(DELETE_VERSION, (table, key, until_us)).rowcount
+                    if is_gone:
+                        connection.execute(f'DELETE FROM "{table}" WHERE entity_key = ?', (key,))
+                    num_deleted += is_gone
+        finally:
+            connection.execute("PRAGMA secure_delete = OFF")
+        # Without waiting for readers: what is left in the log is overwritten with the next one.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return num_deleted
 
     def sync(self, config: RepoConfig) -> None:
         """Return when every commit before is on the disk, those of other writers too.

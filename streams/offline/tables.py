@@ -62,8 +62,10 @@ CONFIGURATION: dict[str, str | None] = {
     "delta.checkpointInterval": "10",
     "delta.logRetentionDuration": "interval 1 days",
     "delta.deletedFileRetentionDuration": f"interval {KEEP_REMOVED_HOURS} hours",
+    "delta.dataSkippingNumIndexedCols": "0",
 }
-"""Whoever appends reads the log since its last checkpoint: a short tail is worth the writing."""
+"""Whoever appends reads the log since its last checkpoint: a short tail is worth the writing. No
+least and greatest values in the log: the greatest user id would outlive its user there."""
 
 
 class Commit(NamedTuple):
@@ -150,6 +152,11 @@ class OfflineTable:
         """Some columns of the rows that `where` keeps, in no particular order."""
         return self.dataset().to_table(columns=columns, filter=where)
 
+    def version(self) -> int:
+        """The number of the newest commit, whoever made it."""
+        with self._lock:
+            return int(self._current().version())
+
     def num_rows(self) -> int:
         """Rows appended and not deleted; reads the log alone."""
         with self._lock:
@@ -160,13 +167,20 @@ class OfflineTable:
         with self._lock:
             return len(self._current().file_uris())
 
-    def delete(self, column: str, value: str) -> int:
-        """Delete the rows with `value` in a column of strings; return how many they were.
+    def delete(self, where: ds.Expression) -> int:
+        """Delete the rows that `where` keeps in a `read`; return how many they were.
 
-        They are gone for every later reader; `vacuum(0)` then removes the files that hold them.
+        They are gone for every later reader; `vacuum(0)` then removes the files that hold them. The
+        log of the table says which rows these were by their places in the appends, not by what was
+        in them.
         """
-        quoted = value.replace("'", "''")
-        return self._retried(lambda t: int(t.delete(f"{column} = '{quoted}'")["num_deleted_rows"]))
+        rows = self.read([APPEND_ID, APPEND_ROW], where)
+        if not rows.num_rows:
+            return 0
+        columns = (rows[name].to_pylist() for name in (APPEND_ID, APPEND_ROW))
+        places = ", ".join(f"'{append}:{row}'" for append, row in zip(*columns, strict=True))
+        is_there = f"({APPEND_ID} || ':' || CAST({APPEND_ROW} AS STRING)) IN ({places})"
+        return self._retried(lambda t: int(t.delete(is_there)["num_deleted_rows"]))
 
     def compact(self) -> bool:
         """Join small files where there are many, and remove those joined a while ago.

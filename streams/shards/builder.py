@@ -45,4 +45,5 @@ class ShardBuilder:
             dead_letters=DeadLetters(self.log.writer(), self.dead_letter_topic),
             checkpoints=self.checkpoints,
             settings=self.ports.settings,
+            erased=self.ports.erased,
         )

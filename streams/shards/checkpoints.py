@@ -25,14 +25,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 
 from reaseq.files import sync
+from reaseq.types import Int64s
 from streams.log.ports import Partition
 from streams.shards import manifests
 from streams.shards.manifests import FencedError, Numbered
-from streams.shards.state_files import StateFile, add_rows, read_rows, with_missing
+from streams.shards.state_files import StateFile, add_rows, forget_rows, read_rows, with_missing
 from streams.shards.write_ahead_log import append_entry, recover_entries
+
+NO_KEYS = np.zeros(0, np.int64)
 
 
 class Counters(msgspec.Struct, frozen=True):
@@ -69,6 +73,8 @@ class Progress(msgspec.Struct, frozen=True):
     counters: Counters = Counters()
     saved_at_ms: int = 0
     newest_event_time_ms: int = 0
+    erased_version: int = -1
+    """Up to which the users erased are gone from the state; see `streams.erasure`."""
     freshness_p50_ms: float = 0.0
     freshness_p99_ms: float = 0.0
 
@@ -111,9 +117,10 @@ class Checkpoints:
         kept = self._claim(partition)
         return None if kept is None else self._checkpoint(partition, kept)
 
-    def save(self, partition: Partition, checkpoint: Checkpoint) -> None:
+    def save(self, partition: Partition, checkpoint: Checkpoint, erased: Int64s = NO_KEYS) -> None:
         """Keep the next checkpoint, atomically and durably; its log starts anew.
 
+        Rows whose key is `erased` (`hash64`) are in no file any more when it returns.
         Claims a partition that this object has not claimed. Raises FencedError when another has
         done so since: then nothing was saved.
         """
@@ -123,6 +130,11 @@ class Checkpoints:
         number, last = self._owned[partition]
         manifests.check_newest(folder, number)
         had = {} if last is None else last.handlers
+        if len(erased):
+            had = {
+                name: forget_rows(folder, f"{uuid.uuid4().hex[:12]}.{name}.arrow", files, erased)
+                for name, files in had.items()
+            }
         new_id = uuid.uuid4().hex[:12]
         handlers = {
             name: []
@@ -134,7 +146,8 @@ class Checkpoints:
         self._create(partition, number + 1, manifest)
         if last is not None:
             # Not whatever else is there: it may be of one who has claimed the partition since.
-            gone = _named(last) - _named(manifest)
+            written = {file.name for files in had.values() for file in files}
+            gone = (_named(last) | written) - _named(manifest)
             _remove(folder / name for name in gone)
             _remove(folder.glob(f"{last.id}.*.wal"))
             _remove([folder / manifests.name_of(number)])
@@ -148,6 +161,11 @@ class Checkpoints:
         assert manifest is not None, "a write-ahead log follows a checkpoint"
         manifests.check_newest(self._folder_of(partition), number)
         append_entry(self._wal(partition, manifest.id, handler), rows)
+
+    def partitions(self) -> list[Partition]:
+        """Those that have a folder here, in order."""
+        split = [folder.name.rpartition("-") for folder in self._folder.iterdir()]
+        return sorted(Partition(topic, int(n)) for topic, _, n in split if n.isdecimal())
 
     def load(self, partition: Partition) -> Checkpoint | None:
         """The newest checkpoint, None before the first, without claiming the partition."""

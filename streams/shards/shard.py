@@ -19,12 +19,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reaseq.types import Int64s
+from streams.erasure.erased_users import NOBODY, ErasedUsers
 from streams.log.codec import Codec
 from streams.log.dead_letters import DeadLetters
 from streams.log.ports import KnownTopic, LogReader, Partition, RecordBatch
 from streams.offline.tables import Commit
 from streams.settings import StreamSettings
-from streams.shards.checkpoints import Checkpoint, Checkpoints, Progress
+from streams.shards.checkpoints import NO_KEYS, Checkpoint, Checkpoints, Progress
 from streams.shards.freshness import Freshness, youngest_s
 from streams.shards.handlers.port import Arrivals, Handler
 from streams.shards.log_changes import gone_back, in_topic, new_epoch, without_lost
@@ -47,6 +48,7 @@ class Shard:
         dead_letters: DeadLetters,
         checkpoints: Checkpoints,
         settings: StreamSettings,
+        erased: ErasedUsers = NOBODY,
     ) -> None:
         """`reader` and `dead_letters` are the shard's own; `close` closes them.
 
@@ -62,6 +64,7 @@ class Shard:
         self._dead_letters = dead_letters
         self._checkpoints = checkpoints
         self._settings = settings
+        self._erased = erased
         self._progress = {partition: Progress(next_offset=0) for partition in partitions}
         self._dirty: set[Partition] = set()
         self._saved_at = time.monotonic()
@@ -72,6 +75,7 @@ class Shard:
     def restore(self) -> None:
         """Load every partition's checkpoint and read on from there."""
         self._known = self._reader.known(self._topic)
+        self._erased.refresh()
         new = set()
         for partition in self._progress:
             kept = self._checkpoints.claim(partition)
@@ -80,6 +84,7 @@ class Shard:
                 new.add(partition)
             self._restore_handlers(partition, kept)
             self._progress[partition] = kept.progress
+            self._forget(partition)
         self._follow(new)
 
     def _follow(self, new: Collection[Partition] = ()) -> None:
@@ -120,6 +125,13 @@ class Shard:
                     kept.progress.next_offset,
                 )
             handler.restore(partition, kept.states.get(handler.name))
+
+    def _forget(self, partition: Partition) -> None:
+        """Let users go that were erased since the checkpoint; the next one has nothing of them."""
+        if self._progress[partition].erased_version < self._erased.version:
+            for handler in self._handlers:
+                handler.forget(partition, self._erased.hashes())
+            self._dirty.add(partition)
 
     @property
     def positions(self) -> dict[Partition, int]:
@@ -174,6 +186,9 @@ class Shard:
     def checkpoint(self) -> None:
         """Keep state and positions of every partition that moved since the last time."""
         self._write()
+        if self._erased.refresh():
+            for partition in self._progress:
+                self._forget(partition)
         for partition in sorted(self._dirty):
             self._save(partition)
         if self._dirty:
@@ -194,7 +209,9 @@ class Shard:
         before = self._located(batch)
         rejected = [reject.position for reject in decoded.rejects]
         offsets = np.delete(batch.offsets, rejected)
-        arrivals = Arrivals(batch.partition, before.epoch, offsets, decoded.table)
+        arrivals = without_erased(
+            Arrivals(batch.partition, before.epoch, offsets, decoded.table), self._erased
+        )
         accepted = [handler.apply(arrivals) for handler in self._handlers]
         self._progress[batch.partition] = msgspec.structs.replace(
             before,
@@ -223,13 +240,28 @@ class Shard:
         commit = Commit(f"{partition.topic}-{partition.number}-{now.epoch}", now.next_offset)
         states = {handler.name: handler.checkpoint(partition, commit) for handler in self._handlers}
         p50_ms, p99_ms = self._freshness.percentiles()
+        is_known = now.erased_version >= self._erased.version
         progress = msgspec.structs.replace(
             now,
+            erased_version=self._erased.version,
             saved_at_ms=time.time_ns() // 1_000_000,
             freshness_p50_ms=p50_ms,
             freshness_p99_ms=p99_ms,
         )
-        self._checkpoints.save(partition, Checkpoint(progress, states))
+        erased = NO_KEYS if is_known else self._erased.hashes()
+        self._checkpoints.save(partition, Checkpoint(progress, states), erased)
+        self._progress[partition] = msgspec.structs.replace(
+            now, erased_version=progress.erased_version
+        )
+
+
+def without_erased(arrivals: Arrivals, erased: ErasedUsers) -> Arrivals:
+    """The records but those of users who were erased up to a later time."""
+    table = arrivals.table
+    if "user_id" not in table.column_names or not len(erased.hashes()):
+        return arrivals
+    stays = table["event_time_ms"].to_numpy() > erased.until_ms(table["user_id"])
+    return arrivals._replace(offsets=arrivals.offsets[stays], table=table.filter(pa.array(stays)))
 
 
 def _newest_ms(table: pa.Table) -> int:

@@ -12,12 +12,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import ipc
 
 from reaseq.errors import NotReadyError
 from reaseq.files import replacing
+from reaseq.sequences.hashing import hash64
+from reaseq.types import Bools, Int64s
 
 _ROWS_OF_BATCH = 65_536
 _MANY_BYTES = 2**30
@@ -47,6 +50,23 @@ def add_rows(
         with ipc.new_file(sink, rows.schema, options=options) as writer:
             writer.write_table(rows, max_chunksize=_ROWS_OF_BATCH)
     return [*kept, StateFile(name, rows.num_rows)]
+
+
+def forget_rows(
+    folder: Path, name: str, files: Sequence[StateFile], key_hashes: Int64s
+) -> list[StateFile]:
+    """Take the rows of some keys (`hash64`) out; return the files that now hold the state.
+
+    Files that held none of them stay; the others are written anew as one.
+    """
+    rows = read_rows(folder, files)
+    if rows is None or not _is_one_of(rows, key_hashes).any():
+        return list(files)
+    return add_rows(folder, name, [], rows.filter(pa.array(~_is_one_of(rows, key_hashes))))
+
+
+def _is_one_of(rows: pa.Table, key_hashes: Int64s) -> Bools:
+    return np.isin(hash64(rows.column(0)), key_hashes)
 
 
 def read_rows(folder: Path, files: Sequence[StateFile]) -> pa.Table | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from streams.erasure.erased_users import NOBODY, ErasedUsers
 from streams.feature_store.ports import FeatureTables
 from streams.log.codec import Codec, event_codec, item_codec
 from streams.log.event_times import EventTimes
@@ -29,6 +30,7 @@ class HandlerPorts:
     archive: EventSink
     wal: WriteAheadLog
     settings: StreamSettings
+    erased: ErasedUsers = NOBODY
 
 
 class TopicRow(NamedTuple):
@@ -62,6 +64,7 @@ def _sequences(ports: HandlerPorts) -> Handler:
         ports.wal,
         max_events=ports.settings.max_sequence_events,
         max_users=ports.settings.max_users_in_memory,
+        erased=ports.erased,
     )
 
 

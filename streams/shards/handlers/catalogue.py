@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from reaseq.feature_views import ITEMS
 from reaseq.schemas import ITEM_SCHEMA
+from reaseq.types import Int64s
 from streams.feature_store.ports import FeatureTables
 from streams.log.ports import Partition
 from streams.offline.tables import Commit
@@ -37,6 +38,9 @@ class CatalogueHandler:
         self._pending = []
         if items.num_rows:
             self._store.write(ITEMS, items)
+
+    def forget(self, partition: Partition, key_hashes: Int64s) -> None:
+        """Items are nobody."""
 
     def checkpoint(self, partition: Partition, commit: Commit) -> None:
         self._store.append(ITEMS, _concat(self._unsaved.pop(partition, [])), commit)

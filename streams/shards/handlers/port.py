@@ -46,6 +46,12 @@ class Handler(Protocol):
     def write(self) -> None:
         """Make everything applied since the last time readable online."""
 
+    def forget(self, partition: Partition, key_hashes: Int64s) -> None:
+        """With the next checkpoint, hold nothing of these keys (`hash64`) in memory any more.
+
+        Called when people have been erased; a handler whose state is not about them does nothing.
+        """
+
     def checkpoint(self, partition: Partition, commit: Commit) -> pa.Table | None:
         """Make what was applied since the last time durable; return the state rows that changed.
 

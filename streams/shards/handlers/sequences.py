@@ -14,9 +14,11 @@ import pyarrow as pa
 
 from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import SEQUENCE_SCHEMA
-from reaseq.sequences.rows import aligned
+from reaseq.sequences.hashing import hash64
+from reaseq.sequences.rows import aligned, rows_after
 from reaseq.sequences.state import SequenceState
 from reaseq.types import Int64s
+from streams.erasure.erased_users import NOBODY, ErasedUsers
 from streams.feature_store.ports import FeatureTables
 from streams.log.ports import Partition
 from streams.offline.events import ARCHIVED_SCHEMA, arrived
@@ -44,8 +46,10 @@ class SequenceHandler:
         wal: WriteAheadLog,
         max_events: int,
         max_users: int,
+        erased: ErasedUsers = NOBODY,
     ) -> None:
         """`max_users` of each partition stay in memory after a checkpoint."""
+        self._erased = erased
         self._store = store
         self._archive = archive
         self._wal = wal
@@ -55,6 +59,7 @@ class SequenceHandler:
         self._unwritten: dict[Partition, list[Int64s]] = defaultdict(list)
         self._unsaved: dict[Partition, list[Int64s]] = defaultdict(list)
         self._events: dict[Partition, list[pa.Table]] = defaultdict(list)
+        self._forgotten: dict[Partition, Int64s] = {}
 
     def restore(self, partition: Partition, rows: pa.Table | None) -> None:
         state = SequenceState(self._max_events)
@@ -67,7 +72,8 @@ class SequenceHandler:
         newcomers = state.unknown(arrivals.table["user_id"])
         if newcomers:
             stored = self._store.read(SEQUENCES, self._store.known(SEQUENCES, newcomers))
-            rows = aligned(stored, newcomers)
+            left = rows_after(stored, self._erased.until_ms(stored["user_id"]))
+            rows = aligned(left, newcomers)
             self._wal.append_wal(arrivals.partition, self.name, rows)
             self._unsaved[arrivals.partition].append(state.load(rows))
         merged = state.merge(arrivals.table)
@@ -88,6 +94,9 @@ class SequenceHandler:
         if rows.num_rows:
             self._store.write(SEQUENCES, rows)
 
+    def forget(self, partition: Partition, key_hashes: Int64s) -> None:
+        self._forgotten[partition] = key_hashes
+
     def checkpoint(self, partition: Partition, commit: Commit) -> pa.Table:
         new = [ARCHIVED_SCHEMA.empty_table(), *self._events.pop(partition, [])]
         self._archive.append(pa.concat_tables(new), commit)
@@ -95,6 +104,10 @@ class SequenceHandler:
         state = self._states[partition]
         touched = [np.empty(0, np.int64), *self._unsaved.pop(partition, [])]
         rows = state.rows(state.in_order_of_use(np.concatenate(touched)))
+        if (forgotten := self._forgotten.pop(partition, None)) is not None:
+            assert partition not in self._unwritten, "slots are others afterwards"
+            rows = rows.filter(pa.array(~np.isin(hash64(rows["user_id"]), forgotten)))
+            state = self._states[partition] = state.without(forgotten)
         if len(state) > self._max_users:
             assert partition not in self._unwritten, "only what is written can be read back"
             # Fewer than fit, or the next newcomer would make all the others move again.

@@ -146,6 +146,23 @@ def test_the_known_are_those_with_a_row_in_the_view(store: FeatureTables) -> Non
 
 
 @on_the_fake_too
+def test_what_is_deleted_is_gone_and_nothing_else(store: FeatureTables) -> None:
+    """Rows up to a time, in one view; a later one stays, and an older one may come again."""
+    users = ["anna", "boris", "ünal"]
+    store.write(SEQUENCES, pa.concat_tables([sequence(user, NOW_MS) for user in users]))
+    store.write(GENERATED, generated("anna", NOW_MS))
+    assert store.delete(SEQUENCES, users, NOW_MS - 1) == 0
+    store.write(SEQUENCES, sequence("boris", NOW_MS + 1))
+    assert store.delete(SEQUENCES, ["ünal", "boris", "anna", "anna", "nobody"], NOW_MS) == 2
+    assert store.delete(SEQUENCES, ["anna"], NOW_MS) == 0
+    assert store.read(SEQUENCES, users).equals(sequence("boris", NOW_MS + 1))
+    assert store.known(SEQUENCES, users) == ["boris"]
+    assert store.known(GENERATED, users) == ["anna"]
+    assert store.write(SEQUENCES, sequence("anna", NOW_MS - 5)) == 1
+    assert store.read(SEQUENCES, ["anna"]).equals(sequence("anna", NOW_MS - 5))
+
+
+@on_the_fake_too
 def test_a_sync_keeps_what_is_there(store: FeatureTables) -> None:
     """It may come at any time, also when nothing was written, and changes no row."""
     store.sync()

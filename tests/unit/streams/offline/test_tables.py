@@ -230,13 +230,25 @@ def test_a_deleted_user_is_gone(table: OfflineTable, tmp_path: Path, user: str) 
     """From every read at once, and after a vacuum from the disk; others stay, repetitions too."""
     table.append(rows(1, 2), Commit("a"))
     table.append(pa.concat_tables([rows(3, user=user), rows(4)]), Commit("b"))
-    assert table.delete("user_id", user) == 1
-    assert table.delete("user_id", user) == 0
+    assert table.delete(ds.field("user_id") == user) == 1
+    assert table.delete(ds.field("user_id") == user) == 0
     assert numbers(table) == [1, 2, 4]
     assert not table.append(rows(3, user=user), Commit("b"))
     table.vacuum(0)
     files = [pa.parquet.read_table(file) for file in tmp_path.rglob("*.parquet")]
     assert all(user not in file["user_id"].to_pylist() for file in files)
+
+
+def test_the_log_of_a_table_names_nobody(table: OfflineTable, tmp_path: Path) -> None:
+    """Neither as the greatest value of a compacted file nor as who was deleted."""
+    for number in range(MAX_SMALL_FILES + 2):
+        table.append(rows(number, user="zz-unmistakable"), Commit("a", number))
+    assert table.compact()
+    assert table.delete(ds.field("user_id") == "zz-unmistakable") == MAX_SMALL_FILES + 2
+    table.vacuum(0)
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert len(files) > 2
+    assert not any(b"zz-unmistakable" in file.read_bytes() for file in files)
 
 
 def test_a_deletion_beside_appends_is_tried_again(table: OfflineTable, tmp_path: Path) -> None:
@@ -253,7 +265,7 @@ def test_a_deletion_beside_appends_is_tried_again(table: OfflineTable, tmp_path:
 
     thread = threading.Thread(target=append)
     thread.start()
-    deleted = table.delete("user_id", "bob")
+    deleted = table.delete(ds.field("user_id") == "bob")
     stop.set()
     thread.join()
     assert deleted == 1

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from reaseq.errors import NotReadyError
+from reaseq.sequences.hashing import hash64
 from streams.log.ports import Partition
 from streams.shards.checkpoints import Checkpoint, Checkpoints, Counters, Progress
 from streams.shards.manifests import FencedError, name_of
@@ -324,3 +325,41 @@ def test_a_log_needs_a_checkpoint_to_follow(checkpoints: Checkpoints) -> None:
 def test_counters_add_up() -> None:
     """What is new is added to each count by itself."""
     assert Counters(1, 2, 3).plus(10, 20, 30) == Counters(11, 22, 33)
+
+
+def test_an_erased_key_is_in_no_file(checkpoints: Checkpoints, folder: Path) -> None:
+    """Whichever file held it, of whichever save; all the others are there, and again."""
+    everybody = [f"user-{number}" for number in range(40)]
+    save(checkpoints, *everybody)
+    save(checkpoints, "user-3", "user-50")
+    checkpoints.append_wal(PARTITION, "sequences", users("user-4"))
+    erased = hash64(pa.array(["user-3", "user-4", "user-50", "nobody"]))
+    new = Checkpoint(Progress(next_offset=9), {"sequences": users("user-60")})
+    checkpoints.save(PARTITION, new, erased)
+    left = {*everybody, "user-60"} - {"user-3", "user-4"}
+    assert set(sequences(Checkpoints(folder).load(PARTITION))) == left
+    held = []
+    for file in folder.rglob("*.arrow"):
+        with pa.OSFile(str(file)) as source:
+            held += pa.ipc.open_file(source).read_all()["user_id"].to_pylist()
+    assert sorted(held) == sorted(left)
+    assert list(folder.rglob("*.wal")) == []
+
+
+def test_an_erased_key_that_nobody_has_costs_nothing(
+    checkpoints: Checkpoints, folder: Path
+) -> None:
+    """The files that there are stay as they are."""
+    save(checkpoints, *[f"user-{number}" for number in range(40)])
+    (before,) = folder.rglob("*.arrow")
+    new = Checkpoint(Progress(next_offset=9), {"sequences": users("ann")})
+    checkpoints.save(PARTITION, new, hash64(pa.array(["nobody"])))
+    assert before in list(folder.rglob("*.arrow"))
+
+
+def test_the_partitions_are_those_that_were_saved(checkpoints: Checkpoints) -> None:
+    """By topic and number; what else lies there is none."""
+    assert checkpoints.partitions() == []
+    for partition in (OTHER, PARTITION, Partition("a-topic-with-dashes", 12)):
+        checkpoints.save(partition, Checkpoint(PROGRESS, {}))
+    assert checkpoints.partitions() == [Partition("a-topic-with-dashes", 12), PARTITION, OTHER]
