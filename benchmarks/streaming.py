@@ -182,6 +182,8 @@ def contenders(options: argparse.Namespace, settings: KafkaSettings) -> dict[str
             found[f"reaseq, {store}, {number} process{'es' * (number > 1)}"] = OurShards(
                 store, number, settings
             )
+    one_by_one = settings.model_copy(update={"fetch": "records"})
+    found["reaseq, none, 1 process, kafka.fetch records"] = OurShards("none", 1, one_by_one)
     if options.kafka_streams:
         for mode in ("durable", "memory"):
             bootstrap = settings.bootstrap_servers or ""
@@ -222,7 +224,7 @@ def main() -> None:
                     found = contender.run(options.events)
                     assert {k: found[k] for k in expected} == expected, (name, found, expected)
                     rates[name].append(options.events / found["seconds"])
-                    say(f"round {round_number + 1}  {name:<28} {rates[name][-1]:>10,.0f} events/s")
+                    say(f"round {round_number + 1}  {name:<44} {rates[name][-1]:>10,.0f} events/s")
     report(options, expected, rates)
 
 
@@ -232,7 +234,7 @@ def report(options: argparse.Namespace, expected: Found, rates: dict[str, list[f
     figures: Found = {}
     for name, own in rates.items():
         figures[name] = {"events_per_s": Spread.of(own)}
-        line = f"{name:<28} {figures[name]['events_per_s'].median:>10,.0f} events/s"
+        line = f"{name:<44} {figures[name]['events_per_s'].median:>10,.0f} events/s"
         for key, peer in peers.items():
             if peer in rates:
                 ratio = Spread.of([a / b for a, b in zip(own, rates[peer], strict=True)])

@@ -121,7 +121,9 @@ class Stage:
         for user in (USER, "other"):
             self.stream(events_of(user, NOW_MS - 3, NOW_MS - 2, NOW_MS - 1), shard)
             self.features.write(GENERATED, generated_for(user))
-            self.features.append(GENERATED, generated_for(user), Commit("run", int(user == "other")))
+            self.features.append(
+                GENERATED, generated_for(user), Commit("run", int(user == "other"))
+            )
 
     def files_naming(self, text: str) -> list[str]:
         """Files with it as it stands; what is compressed is for `remains` to read."""
