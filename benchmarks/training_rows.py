@@ -89,7 +89,7 @@ def measure(num_events: int) -> dict[str, Any]:
         "labels": len(labelled),
         "seconds": seconds,
         "rows_per_s": len(labelled) / seconds,
-        "mean_length": pc.mean(pc.list_value_length(rows["item_ids"])).as_py(),
+        "mean_length": pc.sum(pc.list_value_length(rows["item_ids"])).as_py() / rows.num_rows,
         "answer_mib": rows.nbytes / 2**20,
         "peak_mib_before": before_mib,
         "peak_mib": peak_mib(),
@@ -122,9 +122,8 @@ def main() -> None:
         )
         sizes.append(found)
     growth = sizes[-1]["seconds"] / sizes[0]["seconds"]
-    say(
-        f"{sizes[-1]['events'] / sizes[0]['events']:.0f} times the events: {growth:.1f} times as long"
-    )
+    more = sizes[-1]["events"] / sizes[0]["events"]
+    say(f"{more:.0f} times the events: {growth:.1f} times as long")
     content = {"options": vars(options), "sizes": sizes, "growth": growth}
     say(f"written: {write_results('training_rows', content)}")
 
