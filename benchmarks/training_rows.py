@@ -72,7 +72,7 @@ def measure(num_events: int) -> dict[str, Any]:
             some = np.arange(start, min(start + EVENTS_AT_ONCE, num_events))
             archive.append(as_history(events(some, num_users)), Commit("log", start))
         labelled = np.random.default_rng(0).choice(num_events, num_events // EVENTS_PER_LABEL)
-        columns = {
+        columns: dict[str, Any] = {
             "user_id": names("u", users_of(labelled, num_users)),
             "label_time_ms": FIRST_MS + STEP_MS * labelled,
             "label_item_ids": [["i1"]] * len(labelled),

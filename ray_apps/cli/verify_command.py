@@ -13,7 +13,7 @@ from rich.table import Table
 
 from ray_apps.cli.broker_in_use import kafka_in_use
 from ray_apps.cli.printable import printable
-from ray_apps.runtime.feature_store import event_archive
+from ray_apps.runtime.feature_store import erased_users, event_archive
 from ray_apps.runtime.home import Home
 from ray_apps.runtime.progress import Stages
 from ray_apps.runtime.run_file import find_running
@@ -23,7 +23,7 @@ from streams.feature_store.features import Features
 from streams.log.kafka import KafkaLog
 from streams.verification.causes import ADVICE, Cause
 from streams.verification.online import Mismatch, OnlineCheck
-from streams.verification.served import newest_served, served_mismatches
+from streams.verification.served import newest_served, served_mismatches, still_there
 
 NUM_LOOKS = 3
 """At who differs while the stream runs: it writes to the store before it archives."""
@@ -57,7 +57,10 @@ def verify_command(
     if running or settings.kafka.bootstrap_servers:
         with stages.stage("served", "Replay what recommendations were made from"):
             log = KafkaLog(kafka_in_use(settings))
-            impressions = newest_served(log, settings.topics.impressions, num_impressions)
+            (erased := erased_users(settings.at_home(home.root))).refresh()
+            impressions = still_there(
+                newest_served(log, settings.topics.impressions, num_impressions), erased
+            )
             num_served = len(impressions)
             served = served_mismatches(archive, impressions, max_events)
     else:

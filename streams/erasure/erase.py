@@ -134,11 +134,7 @@ def _times_ms(stores: Stores, user_id: str) -> list[int]:
     """When the user did something, as far as it is known."""
     archived = stores.archive.table.read(["event_time_ms"], ds.field("user_id") == user_id)
     online = stores.features.read(SEQUENCES, [user_id])
-    times = pa.concat_arrays(
-        [*archived["event_time_ms"].chunks, *online["newest_event_time_ms"].chunks]
-    )
-    times_ms: list[int] = times.to_pylist()
-    return times_ms
+    return [*archived["event_time_ms"].to_pylist(), *online["newest_event_time_ms"].to_pylist()]
 
 
 def _behind(stores: Stores, erasure: Erasure) -> list[Partition]:

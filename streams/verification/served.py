@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from reaseq.sequences.hashing import hash64
 from reaseq.sequences.oracle import newest_distinct_events
+from streams.erasure.erased_users import ErasedUsers
 from streams.log.ports import Log
 from streams.offline.events import EventArchive
 from streams.verification.causes import Cause, HeldEvent, value_bits
@@ -44,6 +45,16 @@ class _Impression(msgspec.Struct):
     user_id: str
     served_at_ms: int
     features: _Features | None
+
+
+def still_there(served: Sequence[Served], erased: ErasedUsers) -> list[Served]:
+    """Those of whose events none was erased since: no archive can bear out the others."""
+    until_ms = erased.until_ms(pa.array([one.user_id for one in served], pa.string())).tolist()
+    return [
+        one
+        for one, erased_ms in zip(served, until_ms, strict=True)
+        if all(event.event_time_ms > erased_ms for event in one.sequence)
+    ]
 
 
 def newest_served(log: Log, topic: str, num_impressions: int) -> list[Served]:

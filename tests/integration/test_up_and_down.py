@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -121,6 +122,10 @@ def test_a_killed_system_leaves_nothing_and_comes_up_again(machine: Machine) -> 
     told = machine.run("recommend", "nobody")
     assert told.returncode == 0, told.stderr
     assert "no_ranker" in told.stdout
+    wait_until(lambda: machine.run("verify").returncode == 0)  # once the event is archived
+    erased = machine.run("erase", "ann", "--yes")
+    assert erased.returncode == 0, erased.stderr
+    assert re.search(r"events offline +│ +1 +│ +0", erased.stdout), erased.stdout
     down = machine.run("down")
     assert down.returncode == 0, down.stderr
     wait_until(lambda: gone(family))

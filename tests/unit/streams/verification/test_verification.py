@@ -14,6 +14,7 @@ import pytest
 from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import EVENT_SCHEMA
 from reaseq.sequences.state import SequenceState
+from streams.erasure.erased_users import ErasedUsersTable
 from streams.feature_store.memory import MemoryFeatures
 from streams.log.memory import MemoryLog
 from streams.log.ports import Topic
@@ -21,7 +22,7 @@ from streams.offline.events import EventArchive, arrived
 from streams.offline.tables import Commit
 from streams.verification.causes import Cause
 from streams.verification.online import Mismatch, OnlineCheck
-from streams.verification.served import newest_served, served_mismatches
+from streams.verification.served import newest_served, served_mismatches, still_there
 
 MAX_EVENTS = 5
 
@@ -227,3 +228,21 @@ def test_only_the_newest_impressions_are_looked_at(stage: Stage, impressions: Im
         impressions.serve(user)
     assert len(impressions.mismatches(2)) == 2
     assert impressions.mismatches(0) == []
+
+
+def test_what_was_served_to_someone_erased_since_counts_for_nothing(
+    stage: Stage, impressions: Impressions, tmp_path: Path
+) -> None:
+    """Of the same user what is of later events alone does."""
+    stage.take(make_events(40, 1, num_users=2))
+    for user in ("u0", "u1"):
+        impressions.serve(user)
+    served = newest_served(impressions.log, "impressions", 10)
+    erased = ErasedUsersTable(tmp_path / "erased")
+    assert still_there(served, erased) == served
+    (theirs,) = [one for one in served if one.user_id == "u0"]
+    times_ms = [event.event_time_ms for event in theirs.sequence]
+    erased.add("u0", min(times_ms) - 1)
+    assert still_there(served, erased) == served
+    erased.add("u0", min(times_ms))
+    assert [one.user_id for one in still_there(served, erased)] == ["u1"]
