@@ -2,7 +2,8 @@
 
 The model was made from the past; what happened since (which items are in demand, what is bought
 together) is learnt from the events themselves. They also say what "now" is
-(`reaseq.event_clock`), so a replayed year behaves as it did when it was new.
+(`reaseq.event_clock`), so a replayed year behaves as it did when it was new. What comes again
+teaches nothing: a purchase counts once, whether a client repeats it or a whole topic is replayed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import pyarrow.compute as pc
 from reaseq.event_clock import clock_of
 from reaseq.recommendation.recommender import Recommender
 from reaseq.recommendation.slate import Scene, Slate
+from reaseq.sequences.orders import purchases_of
+from reaseq.sequences.seen import SeenEvents
 
 
 class LiveRecommender:
@@ -25,11 +28,15 @@ class LiveRecommender:
         known_ms = ranker.manifest.trained_up_to_ms if ranker else 0
         recommender.observe(history.filter(pc.greater(history["event_time_ms"], known_ms)))
         self.clock = clock_of(history["event_time_ms"].to_numpy())
+        self._seen = SeenEvents()
+        self._seen.are_new(purchases_of(history))
 
     def observe(self, events: pa.Table) -> None:
-        """Learn from events as they come."""
+        """Learn from events as they come, from each purchase once."""
+        purchases = purchases_of(events)
+        purchases = purchases.filter(pa.array(self._seen.are_new(purchases)))
         if events.num_rows:
-            self.recommender.observe(events)
+            self.recommender.observe(purchases)
             self.clock.observe(events["event_time_ms"].to_numpy())
 
     def recommend(self, sequence: pa.Table, scene: Scene, k: int) -> Slate:

@@ -102,7 +102,10 @@ class Recommender:
         return Slate(items, asked, self.ranker.version, tuple(missing))
 
     def observe(self, events: pa.Table) -> None:
-        """Learn from applied events (EVENT_SCHEMA): popularity, co-occurrence, demand."""
+        """Learn from purchases (EVENT_SCHEMA): popularity, co-occurrence, demand.
+
+        Other events teach nothing. Each counts every time that it is given.
+        """
         for source in self.sources:
             source.observe(events)
         if self.ranker is not None:

@@ -143,6 +143,20 @@ def test_an_event_is_learnt_once() -> None:
     assert purchases_in(shop.loaded["v1"])["tea"] == 1.0
 
 
+def test_a_replay_of_the_topic_teaches_nothing() -> None:
+    """Nor does an event that a client sends twice at once, or one that the history holds."""
+    shop = Shop("v1", ("u", "cup", 1))
+    events = [bought(f"u{n}", item, 5 + n) for n, item in enumerate(["tea", "tea", "pot"])]
+    for _ in range(3):
+        send_events(shop.log, bought("u", "cup", 1), *events, events[0])
+        shop.step()
+    assert purchases_in(shop.loaded["v1"]) == pytest.approx({"cup": 1, "tea": 2, "pot": 1})
+    shop.registry.promote("v2")
+    for _ in range(3):
+        shop.step()
+    assert purchases_in(shop.loaded["v2"]) == pytest.approx({"cup": 1, "tea": 2, "pot": 1})
+
+
 def test_a_new_champion_learns_what_the_old_one_did() -> None:
     """The tail begins again where the shards had come to, for the new one alone."""
     shop = Shop("v1")
