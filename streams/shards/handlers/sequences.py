@@ -48,7 +48,7 @@ class SequenceHandler:
         max_users: int,
         erased: ErasedUsers = NOBODY,
     ) -> None:
-        """`max_users` of each partition stay in memory after a checkpoint."""
+        """`max_users` of each partition stay in memory after a checkpoint or a restart."""
         self._erased = erased
         self._store = store
         self._archive = archive
@@ -64,7 +64,7 @@ class SequenceHandler:
     def restore(self, partition: Partition, rows: pa.Table | None) -> None:
         state = SequenceState(self._max_events)
         if rows is not None:
-            state.load(rows)
+            state.load(rows.slice(max(0, rows.num_rows - self._max_users)))
         self._states[partition] = state
 
     def apply(self, arrivals: Arrivals) -> int:

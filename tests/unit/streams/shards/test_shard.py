@@ -148,19 +148,25 @@ def counters_of(progress: Iterable[Progress | None]) -> list[Counters]:
     return [one.counters for one in progress if one is not None]
 
 
+def users_in_memory(shard: Shard) -> list[int]:
+    """Of each partition."""
+    (handler,) = shard._handlers
+    assert isinstance(handler, SequenceHandler)
+    return [len(state) for state in handler._states.values()]
+
+
 def test_a_shard_keeps_no_more_users_than_it_may(tmp_path: Path, store: Any) -> None:
     """After each checkpoint, and after a restart from checkpoints of more."""
     stage = Stage(tmp_path, store, max_users=2)
     stage.send(make_events(100))
     drain(shard := stage.shard())
     shard.checkpoint()
+    assert all(0 < number <= 2 for number in users_in_memory(shard))
+    assert all(0 < number <= 2 for number in users_in_memory(stage.shard()))
     stage.send(make_events(10, 1))
     drain(again := stage.shard())
     again.checkpoint()
-    for held in (shard, again):
-        (handler,) = held._handlers
-        assert isinstance(handler, SequenceHandler)
-        assert all(0 < len(state) <= 2 for state in handler._states.values())
+    assert all(0 < number <= 2 for number in users_in_memory(again))
 
 
 def test_a_shard_that_is_behind_writes_a_user_once(stage: Stage) -> None:
