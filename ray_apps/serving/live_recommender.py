@@ -16,6 +16,11 @@ from reaseq.recommendation.recommender import Recommender
 from reaseq.recommendation.slate import Scene, Slate
 from reaseq.sequences.orders import purchases_of
 from reaseq.sequences.seen import SeenEvents
+from reaseq.types import DAY_MS
+
+HORIZON_MS = 180 * DAY_MS
+"""What lies further back teaches nothing, for it would count next to nothing, and so need not be
+remembered as seen."""
 
 
 class LiveRecommender:
@@ -29,15 +34,21 @@ class LiveRecommender:
         recommender.observe(history.filter(pc.greater(history["event_time_ms"], known_ms)))
         self.clock = clock_of(history["event_time_ms"].to_numpy())
         self._seen = SeenEvents()
-        self._seen.are_new(purchases_of(history))
+        self._new_purchases(history)
 
     def observe(self, events: pa.Table) -> None:
         """Learn from events as they come, from each purchase once."""
-        purchases = purchases_of(events)
-        purchases = purchases.filter(pa.array(self._seen.are_new(purchases)))
         if events.num_rows:
-            self.recommender.observe(purchases)
             self.clock.observe(events["event_time_ms"].to_numpy())
+            self.recommender.observe(self._new_purchases(events))
+
+    def _new_purchases(self, events: pa.Table) -> pa.Table:
+        """The purchases that were not seen before and are not too long ago."""
+        purchases = purchases_of(events)
+        first_ms = (self.clock.now_ms or 0) - HORIZON_MS
+        purchases = purchases.filter(pc.greater_equal(purchases["event_time_ms"], first_ms))
+        self._seen.forget_before(first_ms)
+        return purchases.filter(pa.array(self._seen.are_new(purchases)))
 
     def recommend(self, sequence: pa.Table, scene: Scene, k: int) -> Slate:
         """The slate just after now; see `Recommender.recommend`.

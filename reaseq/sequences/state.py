@@ -29,6 +29,9 @@ EVENT_TYPE_NAMES = pa.array([event_type.value for event_type in EventType])
 ROWS_AT_ONCE = 8192
 """Sequences of one piece of a table: an Arrow column holds 2 GiB of strings at most."""
 
+FEW_NAMES = 10_000
+"""Names of items that may be held for nothing, whatever there is."""
+
 
 class MergeResult(NamedTuple):
     """What a merge did."""
@@ -76,6 +79,11 @@ class SequenceState:
         """Memory that the sequences and the names in them take, in bytes."""
         names = self._users.num_bytes + self._items.num_bytes
         return num_bytes(self._columns, len(self)) + 8 * len(self) + names
+
+    @property
+    def is_wasteful(self) -> bool:
+        """Whether most of the item names held are of no event any more; a new state has none."""
+        return len(self._items) > 2 * self.num_events + FEW_NAMES
 
     def unknown(self, user_ids: Column) -> list[str]:
         """The users of a column that this state has never met, each once."""

@@ -101,15 +101,19 @@ class SequenceHandler:
         new = [ARCHIVED_SCHEMA.empty_table(), *self._events.pop(partition, [])]
         self._archive.append(pa.concat_tables(new), commit)
         self._store.sync()
-        state = self._states[partition]
+        state = before = self._states[partition]
         touched = [np.empty(0, np.int64), *self._unsaved.pop(partition, [])]
         rows = state.rows(state.in_order_of_use(np.concatenate(touched)))
         if (forgotten := self._forgotten.pop(partition, None)) is not None:
-            assert partition not in self._unwritten, "slots are others afterwards"
             rows = rows.filter(pa.array(~np.isin(hash64(rows["user_id"]), forgotten)))
-            state = self._states[partition] = state.without(forgotten)
-        if len(state) > self._max_users:
-            assert partition not in self._unwritten, "only what is written can be read back"
-            # Fewer than fit, or the next newcomer would make all the others move again.
-            self._states[partition] = state.with_most_recent(max(1, 3 * self._max_users // 4))
+            state = state.without(forgotten)
+        state = self._states[partition] = self._bounded(state)
+        assert state is before or partition not in self._unwritten, "lost is what is not written"
         return rows
+
+    def _bounded(self, state: SequenceState) -> SequenceState:
+        """The same, or a smaller one: of fewer users, or without the names that nothing needs."""
+        if len(state) > self._max_users:
+            # Fewer than fit, or the next newcomer would make all the others move again.
+            return state.with_most_recent(max(1, 3 * self._max_users // 4))
+        return state.with_most_recent(len(state)) if state.is_wasteful else state

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ray_apps.serving.live_recommender import LiveRecommender
+from ray_apps.serving.live_recommender import HORIZON_MS, LiveRecommender
 from ray_apps.serving.new_items import NewItemWatch
 from ray_apps.serving.popular import PopularItems
 from ray_apps.serving.recommending import RecommenderService
@@ -17,6 +17,7 @@ from reaseq.events import Item
 from reaseq.recommendation.recommender import Recommender
 from reaseq.recommendation.slate import NO_RANKER, Scene, Slate
 from reaseq.schemas import SEQUENCE_SCHEMA
+from reaseq.sequences.seen import PERIOD_MS
 from streams.log.memory import MemoryLog
 from streams.shards.follower import Follower, at
 from tests.unit.ray_apps.serving.fakes import (
@@ -155,6 +156,18 @@ def test_a_replay_of_the_topic_teaches_nothing() -> None:
     for _ in range(3):
         shop.step()
     assert purchases_in(shop.loaded["v2"]) == pytest.approx({"cup": 1, "tea": 2, "pot": 1})
+
+
+def test_what_is_long_ago_is_neither_learnt_nor_remembered() -> None:
+    """So what a recommender remembers does not grow with the years."""
+    recommender = toy_recommender("v1")
+    live = LiveRecommender(recommender, event_table([]))
+    live.observe(event_table([bought("u", "tea", time_ms) for time_ms in range(100)]))
+    later = [bought("v", "cup", HORIZON_MS + PERIOD_MS + time_ms) for time_ms in range(100)]
+    live.observe(event_table(later))
+    live.observe(event_table([bought("w", "pot", 50)]))
+    assert len(live._seen) == 100
+    assert "pot" not in purchases_in(recommender)
 
 
 def test_a_new_champion_learns_what_the_old_one_did() -> None:

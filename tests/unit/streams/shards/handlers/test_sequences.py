@@ -7,6 +7,7 @@ import pytest
 
 from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import EVENT_SCHEMA, SEQUENCE_SCHEMA
+from reaseq.sequences import state
 from streams.feature_store.memory import MemoryFeatures
 from streams.log.ports import Partition
 from streams.offline.events import ARCHIVED_SCHEMA
@@ -170,3 +171,18 @@ def test_records_that_were_all_bad_change_nothing(world: World) -> None:
     handler.write()
     assert world.online() == {}
     assert world.wal.entries == []
+
+
+def test_names_of_items_that_nobody_has_any_more_are_let_go(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or memory would grow with every item there ever was, and every id that somebody made up."""
+    monkeypatch.setattr(state, "FEW_NAMES", 10)
+    handler = world.handler()
+    for turn in range(20):
+        handler.apply(at(events(*[("ann", f"i{10 * turn + n}", 10 * turn + n) for n in range(10)])))
+        handler.write()
+        handler.checkpoint(PARTITION, Commit("a", turn))
+    assert len(handler._states[PARTITION]._items) <= 2 * 3 + 10
+    assert world.online() == {"ann": ["i197", "i198", "i199"]}
+    assert handler.apply(at(events(("ann", "i199", 199)))) == 0
