@@ -24,7 +24,8 @@ from streams.erasure.erased_users import ErasedUsersTable
 from streams.feature_store.features import Features
 from streams.log.ports import Partition
 from streams.offline.events import EventArchive
-from streams.shards.checkpoints import Checkpoint, Checkpoints, Progress
+from streams.shards.checkpoints import Checkpoint, Checkpoints
+from streams.shards.state_files import without_users
 
 FOR_EVER_MS = 2**53
 
@@ -86,14 +87,14 @@ def erase_from_checkpoints(stores: Stores, erasure: Erasure) -> None:
     for partition in _behind(stores, erasure):
         kept = stores.checkpoints.claim(partition)
         if kept is not None:
-            progress = _with_version(kept.progress, erasure.version)
-            nothing_new = {
-                name: None if rows is None else rows.slice(0, 0)
+            erased = stores.erased.hashes()
+            progress = msgspec.structs.replace(kept.progress, erased_version=erasure.version)
+            # All of them: what a lost shard had logged ahead is among them, and must not be lost.
+            states = {
+                name: None if rows is None else without_users(rows, erased)
                 for name, rows in kept.states.items()
             }
-            stores.checkpoints.save(
-                partition, Checkpoint(progress, nothing_new), stores.erased.hashes()
-            )
+            stores.checkpoints.save(partition, Checkpoint(progress, states), erased)
 
 
 def erase_from_stores(stores: Stores, erasure: Erasure) -> None:
@@ -147,10 +148,6 @@ def _behind(stores: Stores, erasure: Erasure) -> list[Partition]:
         for partition, kept in progress.items()
         if kept is not None and kept.erased_version < erasure.version
     ]
-
-
-def _with_version(progress: Progress, version: int) -> Progress:
-    return msgspec.structs.replace(progress, erased_version=version)
 
 
 def _rows_later(stores: Stores, erasure: Erasure) -> pa.Table:

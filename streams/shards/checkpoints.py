@@ -33,7 +33,7 @@ from reaseq.types import Int64s
 from streams.log.ports import Partition
 from streams.shards import manifests
 from streams.shards.manifests import FencedError, Numbered
-from streams.shards.state_files import StateFile, add_rows, forget_rows, read_rows, with_missing
+from streams.shards.state_files import StateFile, add_rows, forget_users, read_rows, with_missing
 from streams.shards.write_ahead_log import append_entry, recover_entries
 
 NO_KEYS = np.zeros(0, np.int64)
@@ -120,7 +120,8 @@ class Checkpoints:
     def save(self, partition: Partition, checkpoint: Checkpoint, erased: Int64s = NO_KEYS) -> None:
         """Keep the next checkpoint, atomically and durably; its log starts anew.
 
-        Rows whose key is `erased` (`hash64`) are in no file any more when it returns.
+        Rows of the users `erased` (`hash64`) are in no file any more when it returns, of whatever
+        handler has its rows by `user_id`.
         Claims a partition that this object has not claimed. Raises FencedError when another has
         done so since: then nothing was saved.
         """
@@ -132,7 +133,7 @@ class Checkpoints:
         had = {} if last is None else last.handlers
         if len(erased):
             had = {
-                name: forget_rows(folder, f"{uuid.uuid4().hex[:12]}.{name}.arrow", files, erased)
+                name: forget_users(folder, f"{uuid.uuid4().hex[:12]}.{name}.arrow", files, erased)
                 for name, files in had.items()
             }
         new_id = uuid.uuid4().hex[:12]

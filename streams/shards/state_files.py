@@ -20,7 +20,9 @@ from pyarrow import ipc
 from reaseq.errors import NotReadyError
 from reaseq.files import replacing
 from reaseq.sequences.hashing import hash64
-from reaseq.types import Bools, Int64s
+from reaseq.types import Int64s
+
+USER_KEY = "user_id"
 
 _ROWS_OF_BATCH = 65_536
 _MANY_BYTES = 2**30
@@ -52,21 +54,28 @@ def add_rows(
     return [*kept, StateFile(name, rows.num_rows)]
 
 
-def forget_rows(
-    folder: Path, name: str, files: Sequence[StateFile], key_hashes: Int64s
+def forget_users(
+    folder: Path, name: str, files: Sequence[StateFile], user_hashes: Int64s
 ) -> list[StateFile]:
-    """Take the rows of some keys (`hash64`) out; return the files that now hold the state.
+    """Take the rows of some users (`hash64`) out; return the files that now hold the state.
 
-    Files that held none of them stay; the others are written anew as one.
+    Where there is none of them the files stay; otherwise they are written anew as one.
     """
     rows = read_rows(folder, files)
-    if rows is None or not _is_one_of(rows, key_hashes).any():
+    left = None if rows is None else without_users(rows, user_hashes)
+    if rows is None or left is None or left.num_rows == rows.num_rows:
         return list(files)
-    return add_rows(folder, name, [], rows.filter(pa.array(~_is_one_of(rows, key_hashes))))
+    return add_rows(folder, name, [], left)
 
 
-def _is_one_of(rows: pa.Table, key_hashes: Int64s) -> Bools:
-    return np.isin(hash64(rows.column(0)), key_hashes)
+def without_users(rows: pa.Table, user_hashes: Int64s) -> pa.Table:
+    """The rows but those of some users (`hash64`). Rows whose key is no user stay.
+
+    An item may have the id of a user, so it is the name of the key that counts.
+    """
+    if rows.column_names[0] != USER_KEY:
+        return rows
+    return rows.filter(pa.array(~np.isin(hash64(rows.column(0)), user_hashes)))
 
 
 def read_rows(folder: Path, files: Sequence[StateFile]) -> pa.Table | None:

@@ -39,8 +39,8 @@ class CatalogueHandler:
         if items.num_rows:
             self._store.write(ITEMS, items)
 
-    def forget(self, partition: Partition, key_hashes: Int64s) -> None:
-        """Items are nobody."""
+    def forget(self, partition: Partition, user_hashes: Int64s) -> None:
+        """No item is a user."""
 
     def checkpoint(self, partition: Partition, commit: Commit) -> None:
         self._store.append(ITEMS, _concat(self._unsaved.pop(partition, [])), commit)

@@ -46,10 +46,11 @@ class Handler(Protocol):
     def write(self) -> None:
         """Make everything applied since the last time readable online."""
 
-    def forget(self, partition: Partition, key_hashes: Int64s) -> None:
-        """With the next checkpoint, hold nothing of these keys (`hash64`) in memory any more.
+    def forget(self, partition: Partition, user_hashes: Int64s) -> None:
+        """With the next checkpoint, hold nothing of these users (`hash64`) in memory any more.
 
-        Called when people have been erased; a handler whose state is not about them does nothing.
+        Called when they have been erased; a handler whose state is not about users does nothing.
+        Rows that it has kept by `user_id` are taken out of the checkpoint for it.
         """
 
     def checkpoint(self, partition: Partition, commit: Commit) -> pa.Table | None:

@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import SEQUENCE_SCHEMA
-from reaseq.sequences.hashing import hash64
 from reaseq.sequences.rows import aligned, rows_after
 from reaseq.sequences.state import SequenceState
 from reaseq.types import Int64s
@@ -24,6 +23,7 @@ from streams.log.ports import Partition
 from streams.offline.events import ARCHIVED_SCHEMA, arrived
 from streams.offline.tables import Commit
 from streams.shards.handlers.port import Arrivals
+from streams.shards.state_files import without_users
 from streams.shards.write_ahead_log import WriteAheadLog
 
 
@@ -94,8 +94,8 @@ class SequenceHandler:
         if rows.num_rows:
             self._store.write(SEQUENCES, rows)
 
-    def forget(self, partition: Partition, key_hashes: Int64s) -> None:
-        self._forgotten[partition] = key_hashes
+    def forget(self, partition: Partition, user_hashes: Int64s) -> None:
+        self._forgotten[partition] = user_hashes
 
     def checkpoint(self, partition: Partition, commit: Commit) -> pa.Table:
         new = [ARCHIVED_SCHEMA.empty_table(), *self._events.pop(partition, [])]
@@ -105,7 +105,7 @@ class SequenceHandler:
         touched = [np.empty(0, np.int64), *self._unsaved.pop(partition, [])]
         rows = state.rows(state.in_order_of_use(np.concatenate(touched)))
         if (forgotten := self._forgotten.pop(partition, None)) is not None:
-            rows = rows.filter(pa.array(~np.isin(hash64(rows["user_id"]), forgotten)))
+            rows = without_users(rows, forgotten)
             state = state.without(forgotten)
         state = self._states[partition] = self._bounded(state)
         assert state is before or partition not in self._unwritten, "lost is what is not written"

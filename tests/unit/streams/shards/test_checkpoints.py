@@ -327,7 +327,7 @@ def test_counters_add_up() -> None:
     assert Counters(1, 2, 3).plus(10, 20, 30) == Counters(11, 22, 33)
 
 
-def test_an_erased_key_is_in_no_file(checkpoints: Checkpoints, folder: Path) -> None:
+def test_an_erased_user_is_in_no_file(checkpoints: Checkpoints, folder: Path) -> None:
     """Whichever file held it, of whichever save; all the others are there, and again."""
     everybody = [f"user-{number}" for number in range(40)]
     save(checkpoints, *everybody)
@@ -346,7 +346,7 @@ def test_an_erased_key_is_in_no_file(checkpoints: Checkpoints, folder: Path) -> 
     assert list(folder.rglob("*.wal")) == []
 
 
-def test_an_erased_key_that_nobody_has_costs_nothing(
+def test_an_erased_user_of_whom_there_is_nothing_costs_nothing(
     checkpoints: Checkpoints, folder: Path
 ) -> None:
     """The files that there are stay as they are."""
@@ -355,6 +355,19 @@ def test_an_erased_key_that_nobody_has_costs_nothing(
     new = Checkpoint(Progress(next_offset=9), {"sequences": users("ann")})
     checkpoints.save(PARTITION, new, hash64(pa.array(["nobody"])))
     assert before in list(folder.rglob("*.arrow"))
+
+
+def test_what_is_not_by_user_stays_whatever_its_key(checkpoints: Checkpoints) -> None:
+    """An item may have the id of a user."""
+    items = pa.table({"item_id": ["7", "8"], "count": [1, 2]})
+    states = {"sequences": users("7", "8"), "sales": items}
+    checkpoints.save(PARTITION, Checkpoint(Progress(next_offset=1), states))
+    nothing_new = {name: rows.slice(0, 0) for name, rows in states.items()}
+    new = Checkpoint(Progress(next_offset=2), nothing_new)
+    checkpoints.save(PARTITION, new, hash64(pa.array(["7"])))
+    assert sequences(loaded := checkpoints.load(PARTITION)) == ["8"]
+    assert loaded is not None
+    assert loaded.states["sales"] == items
 
 
 def test_the_partitions_are_those_that_were_saved(checkpoints: Checkpoints) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import EVENT_SCHEMA
+from reaseq.types import Int64s
 from streams.feature_store.memory import MemoryFeatures
 from streams.log.codec import event_codec
 from streams.log.event_times import ANY_TIME
@@ -56,6 +57,9 @@ class ItemCounts:
     def write(self) -> None:
         for partition, counts in self._counts.items():
             self._online |= {(partition, item): count for item, count in counts.items()}
+
+    def forget(self, partition: Partition, user_hashes: Int64s) -> None:
+        """Counts of items are about nobody."""
 
     def checkpoint(self, partition: Partition, commit: Commit) -> pa.Table:
         counts = self._counts[partition]
