@@ -86,7 +86,7 @@ class StreamSettings(Section):
     """Ray Data actors; the event partitions are assigned among them."""
     max_sequence_events: Count = 100
     """N: a user sequence is the newest N distinct events."""
-    poll_timeout_s: Seconds = 0.2
+    poll_timeout_s: Seconds = 0.5
     max_poll_records: Count = 16384
     checkpoint_interval_s: Seconds = 2.0
     """Also the longest that a shard far behind collects changed users before it writes them."""

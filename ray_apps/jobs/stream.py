@@ -157,6 +157,8 @@ def _dataset(
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    # An endless call has no memory to report, and looking costs an idle shard as much as all else.
+    context.memory_usage_poll_interval_s = None
     return ray.data.from_items(shards, override_num_blocks=len(shards)).map_batches(
         ShardActor,
         batch_size=1,

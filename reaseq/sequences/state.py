@@ -96,14 +96,16 @@ class SequenceState:
 
         Returns their slots. They count as used now, one after the other.
         """
-        assert len(self.unknown(rows["user_id"])) == rows.num_rows, "load takes new users"
         first = len(self)
         for start in range(0, rows.num_rows, ROWS_AT_ONCE):
             some = rows.slice(start, ROWS_AT_ONCE)
             slots = self._users.encode(some["user_id"])
+            self._columns = with_rows(self._columns, len(self))
             lengths = np.asarray(pc.list_value_length(some["item_ids"])).astype(np.int64)
-            self._merge_columns(_flatten(some, np.repeat(slots, lengths), self._items))
+            if lengths.any():
+                self._merge_columns(_flatten(some, np.repeat(slots, lengths), self._items))
             self._columns.revisions[slots] = np.asarray(some["revision"])
+        assert len(self) - first == rows.num_rows, "load takes new users"
         loaded = np.arange(first, len(self), dtype=np.int64)
         self._use(loaded, self._num_uses + 1 + np.arange(len(loaded)))
         return loaded

@@ -19,8 +19,9 @@ from streams.settings import KafkaSettings
 
 logger = logging.getLogger(__name__)
 
-FETCH_MAX_WAIT_MS = 50
-"""How long the broker holds an empty fetch. Bounds the wait of `close`, not the latency of data."""
+FETCH_MAX_WAIT_MS = 500
+"""How long the broker holds an empty fetch: how often an idle reader asks, and at most what `close`
+waits. Data does not wait for it."""
 
 METADATA_MAX_AGE_MS = 30_000
 """How late partitions that were added are noticed; a topic made again is at the first error."""

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import SEQUENCE_SCHEMA
-from reaseq.sequences.rows import aligned, rows_after
+from reaseq.sequences.rows import aligned, empty_sequences, rows_after
 from reaseq.sequences.state import SequenceState
 from reaseq.types import Int64s
 from streams.erasure.erased_users import NOBODY, ErasedUsers
@@ -71,9 +71,7 @@ class SequenceHandler:
         state = self._states[arrivals.partition]
         newcomers = state.unknown(arrivals.table["user_id"])
         if newcomers:
-            stored = self._store.read(SEQUENCES, self._store.known(SEQUENCES, newcomers))
-            left = rows_after(stored, self._erased.until_ms(stored["user_id"]))
-            rows = aligned(left, newcomers)
+            rows = self._stored(newcomers)
             self._wal.append_wal(arrivals.partition, self.name, rows)
             self._unsaved[arrivals.partition].append(state.load(rows))
         merged = state.merge(arrivals.table)
@@ -83,6 +81,14 @@ class SequenceHandler:
             arrived(arrivals.table, arrivals.partition.number, arrivals.epoch, arrivals.offsets)
         )
         return merged.num_accepted
+
+    def _stored(self, users: list[str]) -> pa.Table:
+        """What the store holds of users from after they were erased, if they were."""
+        known = self._store.known(SEQUENCES, users)
+        if not known:
+            return empty_sequences(users)
+        stored = self._store.read(SEQUENCES, known)
+        return aligned(rows_after(stored, self._erased.until_ms(stored["user_id"])), users)
 
     def write(self) -> None:
         changed = [
