@@ -29,13 +29,15 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)  ## the whole loop on real data, with a report at the end (ARGS="--users 500 --keep")
 	$(BIN)/reaseq demo $(ARGS)
 
-# Unit tests in several processes; the others start systems and have the machine to themselves.
+# Unit tests in several processes, those of contracts in two, each with a broker and a Redis of its
+# own; the others start whole systems and have the machine to themselves.
 test: $(STAMP)  ## all tests (or some: ARGS="tests/unit/streams")
 ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
 else
 	$(BIN)/python -m pytest tests/unit -n logical --maxprocesses 4
-	$(BIN)/python -m pytest tests/contract tests/integration
+	$(BIN)/python -m pytest tests/contract -n logical --maxprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest tests/integration
 endif
 
 soak: $(STAMP)  ## kill everything at random while events come in, and compare (ARGS="--kills 5 --events 100000")
