@@ -24,6 +24,7 @@ from streams.erasure.erased_users import ErasedUsersTable
 from streams.feature_store.features import Features
 from streams.log.ports import Partition
 from streams.offline.events import EventArchive
+from streams.offline.tables import is_text
 from streams.shards.checkpoints import Checkpoint, Checkpoints
 from streams.shards.state_files import without_users
 
@@ -106,7 +107,7 @@ def erase_from_stores(stores: Stores, erasure: Erasure) -> None:
     stores.features.delete(SEQUENCES, [user_id], until_ms)
     stores.features.delete(GENERATED, [user_id], FOR_EVER_MS)
     stores.archive.table.delete(_events_until(erasure))
-    stores.features.table(GENERATED).delete(ds.field("user_id") == user_id)
+    stores.features.table(GENERATED).delete(is_text("user_id", user_id))
     for table in (stores.archive.table, stores.features.table(GENERATED)):
         table.vacuum(keep_removed_hours=0)
 
@@ -116,7 +117,7 @@ def remains(stores: Stores, erasure: Erasure) -> Remains:
     user_id = erasure.user_id
     sequence = stores.features.read(SEQUENCES, [user_id])
     events = stores.archive.table.read(["user_id"], _events_until(erasure))
-    generated = stores.features.table(GENERATED).read(["user_id"], ds.field("user_id") == user_id)
+    generated = stores.features.table(GENERATED).read(["user_id"], is_text("user_id", user_id))
     return {
         "events online": _num_until(sequence, erasure.until_ms),
         "generated behaviours online": stores.features.read(GENERATED, [user_id]).num_rows,
@@ -127,13 +128,13 @@ def remains(stores: Stores, erasure: Erasure) -> Remains:
 
 
 def _events_until(erasure: Erasure) -> ds.Expression:
-    is_theirs = ds.field("user_id") == erasure.user_id
+    is_theirs = is_text("user_id", erasure.user_id)
     return is_theirs & (ds.field("event_time_ms") <= erasure.until_ms)
 
 
 def _times_ms(stores: Stores, user_id: str) -> list[int]:
     """When the user did something, as far as it is known."""
-    archived = stores.archive.table.read(["event_time_ms"], ds.field("user_id") == user_id)
+    archived = stores.archive.table.read(["event_time_ms"], is_text("user_id", user_id))
     online = stores.features.read(SEQUENCES, [user_id])
     return [*archived["event_time_ms"].to_pylist(), *online["newest_event_time_ms"].to_pylist()]
 

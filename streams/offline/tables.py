@@ -327,6 +327,15 @@ class OfflineTable:
             sync(log)
 
 
+def is_text(column: str, text: str) -> ds.Expression:
+    """Whether a column of strings holds a text, for `read` and `delete`.
+
+    Files that Delta has rewritten hold their strings as views, which Arrow 26 does not compare with
+    strings; hence the cast.
+    """
+    return ds.field(column).cast(pa.string()) == text
+
+
 def _integers(schema: pa.Schema) -> list[str]:
     """The columns that hold integers."""
     return [field.name for field in schema if pa.types.is_integer(field.type)]

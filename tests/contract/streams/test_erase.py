@@ -83,7 +83,7 @@ class Stage:
         self.folder = folder
         self.features = Features.open(folder / "features")
         self.log = MemoryLog()
-        self.log.create_topics([Topic("events", 2), Topic("dead", 1)])
+        self.log.create_topics([Topic("events", 1), Topic("dead", 1)])
         self.codec = event_codec(10_000, KafkaSettings().event_times)
         self.stores = Stores(
             ErasedUsersTable(folder / "erased"),
@@ -118,8 +118,10 @@ class Stage:
 
     def fill(self, shard: Shard) -> None:
         """Two users with a past, and something generated for each."""
+        times_ms = (NOW_MS - 3, NOW_MS - 2, NOW_MS - 1)
+        both = [events_of(user, *times_ms) for user in (USER, "other")]
+        self.stream(pa.concat_tables(both), shard)  # into one file
         for user in (USER, "other"):
-            self.stream(events_of(user, NOW_MS - 3, NOW_MS - 2, NOW_MS - 1), shard)
             self.features.write(GENERATED, generated_for(user))
             self.features.append(
                 GENERATED, generated_for(user), Commit("run", int(user == "other"))

@@ -22,7 +22,7 @@ from streams.log.memory import MemoryLog
 from streams.log.ports import Topic
 from streams.log.replay import replay
 from streams.offline.events import EventArchive
-from streams.offline.tables import Commit
+from streams.offline.tables import Commit, is_text
 from streams.settings import KafkaSettings, StreamSettings
 from streams.shards.checkpoints import Checkpoints
 from streams.shards.handlers.sequences import SequenceHandler
@@ -91,7 +91,7 @@ class Stage:
     def clear_stores(self, user: str) -> None:
         """What the command does once the shards have taken up the erasure."""
         self.store.delete(SEQUENCES, [user], ERASED_AT_MS)
-        is_theirs = ds.field("user_id") == user
+        is_theirs = is_text("user_id", user)
         self.archive.table.delete(is_theirs & (ds.field("event_time_ms") <= ERASED_AT_MS))
 
     def mismatches(self, events: pa.Table) -> list[str]:

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from streams.offline import tables
-from streams.offline.tables import MAX_SMALL_FILES, Commit, OfflineTable
+from streams.offline.tables import MAX_SMALL_FILES, Commit, OfflineTable, is_text
 
 ROOT = Path(__file__).parents[4]
 SCHEMA = pa.schema(
@@ -230,8 +230,8 @@ def test_a_deleted_user_is_gone(table: OfflineTable, tmp_path: Path, user: str) 
     """From every read at once, and after a vacuum from the disk; others stay, repetitions too."""
     table.append(rows(1, 2), Commit("a"))
     table.append(pa.concat_tables([rows(3, user=user), rows(4)]), Commit("b"))
-    assert table.delete(ds.field("user_id") == user) == 1
-    assert table.delete(ds.field("user_id") == user) == 0
+    assert table.delete(is_text("user_id", user)) == 1
+    assert table.delete(is_text("user_id", user)) == 0
     assert numbers(table) == [1, 2, 4]
     assert not table.append(rows(3, user=user), Commit("b"))
     table.vacuum(0)
@@ -244,11 +244,26 @@ def test_the_log_of_a_table_names_nobody(table: OfflineTable, tmp_path: Path) ->
     for number in range(MAX_SMALL_FILES + 2):
         table.append(rows(number, user="zz-unmistakable"), Commit("a", number))
     assert table.compact()
-    assert table.delete(ds.field("user_id") == "zz-unmistakable") == MAX_SMALL_FILES + 2
+    assert table.delete(is_text("user_id", "zz-unmistakable")) == MAX_SMALL_FILES + 2
     table.vacuum(0)
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
     assert len(files) > 2
     assert not any(b"zz-unmistakable" in file.read_bytes() for file in files)
+
+
+def test_a_text_is_found_in_files_that_were_rewritten(table: OfflineTable) -> None:
+    """By a compaction or by a deletion of others in them, and deleted from there."""
+    for number in range(MAX_SMALL_FILES + 1):
+        parts = [rows(3 * number, user="ann"), rows(3 * number + 1, user="bob")]
+        table.append(
+            pa.concat_tables([*parts, rows(3 * number + 2, user="cid")]), Commit("a", number)
+        )
+    assert table.compact()
+    for user in ("ann", "bob"):
+        assert table.read(["number"], is_text("user_id", user)).num_rows == MAX_SMALL_FILES + 1
+        assert table.delete(is_text("user_id", user)) == MAX_SMALL_FILES + 1
+        assert table.read(["number"], is_text("user_id", user)).num_rows == 0
+    assert table.num_rows() == MAX_SMALL_FILES + 1
 
 
 def test_a_deletion_beside_appends_is_tried_again(table: OfflineTable, tmp_path: Path) -> None:
@@ -265,7 +280,7 @@ def test_a_deletion_beside_appends_is_tried_again(table: OfflineTable, tmp_path:
 
     thread = threading.Thread(target=append)
     thread.start()
-    deleted = table.delete(ds.field("user_id") == "bob")
+    deleted = table.delete(is_text("user_id", "bob"))
     stop.set()
     thread.join()
     assert deleted == 1
