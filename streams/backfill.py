@@ -17,7 +17,7 @@ from reaseq.errors import InputError
 from reaseq.feature_views import SEQUENCES
 from reaseq.schemas import EVENT_SCHEMA
 from reaseq.sequences.state import SequenceState
-from streams.erasure.erased_users import NOBODY, ErasedUsers
+from streams.erasure.erased_users import NOBODY, ErasedUsers, stay
 from streams.feature_store.ports import FeatureTables
 from streams.log.event_times import EventTimes
 from streams.log.record_batch import NO_TIMESTAMP_MS
@@ -56,8 +56,7 @@ def backfill(
     repeated. What the online store already holds of these users is kept.
     """
     events = events.select(EVENT_SCHEMA.names).cast(EVENT_SCHEMA)
-    stays = np.asarray(events["event_time_ms"]) > erased.until_ms(events["user_id"])
-    events = events.filter(pa.array(stays))
+    events = events.filter(pa.array(stay(events, erased)))
     archive.append(as_history(events), commit)
     state = SequenceState(max_events)
     state.merge(events)

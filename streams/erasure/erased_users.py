@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from reaseq.sequences.hashing import hash64
-from reaseq.types import Column, Int64s
+from reaseq.types import Bools, Column, Int64s
 from streams.offline.tables import Commit, OfflineTable, new_run
 
 ERASED_SCHEMA = pa.schema(
@@ -109,6 +109,14 @@ class Nobody:
 
 
 NOBODY = Nobody()
+
+
+def stay(events: pa.Table, erased: ErasedUsers) -> Bools:
+    """Which events (EVENT_SCHEMA) are not of users who were erased up to their time or later. [E]"""
+    if not len(erased.hashes()):
+        return np.ones(events.num_rows, np.bool_)
+    is_later: Bools = np.asarray(events["event_time_ms"]) > erased.until_ms(events["user_id"])
+    return is_later
 
 
 def _hash_of(user_id: str) -> int:

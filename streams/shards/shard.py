@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reaseq.types import Int64s
-from streams.erasure.erased_users import NOBODY, ErasedUsers
+from streams.erasure.erased_users import NOBODY, ErasedUsers, stay
 from streams.log.codec import Codec
 from streams.log.dead_letters import DeadLetters
 from streams.log.ports import KnownTopic, LogReader, Partition, RecordBatch
@@ -29,6 +29,7 @@ from streams.shards.checkpoints import NO_KEYS, Checkpoint, Checkpoints, Progres
 from streams.shards.freshness import Freshness, youngest_s
 from streams.shards.handlers.port import Arrivals, Handler
 from streams.shards.log_changes import gone_back, in_topic, new_epoch, without_lost
+from streams.shards.state_files import USER_KEY
 
 logger = logging.getLogger(__name__)
 
@@ -258,9 +259,9 @@ class Shard:
 def without_erased(arrivals: Arrivals, erased: ErasedUsers) -> Arrivals:
     """The records but those of users who were erased up to a later time."""
     table = arrivals.table
-    if "user_id" not in table.column_names or not len(erased.hashes()):
+    if USER_KEY not in table.column_names or not len(erased.hashes()):
         return arrivals
-    stays = table["event_time_ms"].to_numpy() > erased.until_ms(table["user_id"])
+    stays = stay(table, erased)
     return arrivals._replace(offsets=arrivals.offsets[stays], table=table.filter(pa.array(stays)))
 
 
