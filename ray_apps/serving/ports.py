@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ray_apps.registry.kinds import registry_of
-from ray_apps.runtime.feature_store import event_archive
+from ray_apps.runtime.feature_store import erased_users, event_archive
 from ray_apps.runtime.home import Home
 from ray_apps.serving.champion import Champions
 from ray_apps.serving.history import EventHistory
@@ -95,11 +95,14 @@ class Ports:
         """Follows a topic from where the shards have come to; `name` is for lag tools."""
         start = after_shards(Checkpoints(self._home.checkpoints))
         partitions = self.log.partitions(topic.name)
-        return Follower(self.log.reader(f"reaseq-{name}"), topic.codec, partitions, start)
+        reader = self.log.reader(f"reaseq-{name}")
+        erased = erased_users(self.settings)
+        return Follower(reader, topic.codec, partitions, start, erased=erased)
 
     def follow_on(self, topic: SourceTopic, name: str) -> Follower:
         """Follows a topic on from its own checkpoints, those of `name`."""
         own = Checkpoints(self._home.checkpoints / name)
         partitions = self.log.partitions(topic.name)
         reader = self.log.reader(f"reaseq-{name}")
-        return Follower(reader, topic.codec, partitions, resume(own), own)
+        erased = erased_users(self.settings)
+        return Follower(reader, topic.codec, partitions, resume(own), own, erased)

@@ -111,11 +111,14 @@ class Nobody:
 NOBODY = Nobody()
 
 
-def stay(events: pa.Table, erased: ErasedUsers) -> Bools:
-    """Which events (EVENT_SCHEMA) are not of users who were erased up to their time or later. [E]"""
-    if not len(erased.hashes()):
-        return np.ones(events.num_rows, np.bool_)
-    is_later: Bools = np.asarray(events["event_time_ms"]) > erased.until_ms(events["user_id"])
+def stay(records: pa.Table, erased: ErasedUsers) -> Bools:
+    """Which records are not of users who were erased up to their time or later. [R]
+
+    All of them where they are of no users.
+    """
+    if "user_id" not in records.column_names or not len(erased.hashes()):
+        return np.ones(records.num_rows, np.bool_)
+    is_later: Bools = np.asarray(records["event_time_ms"]) > erased.until_ms(records["user_id"])
     return is_later
 
 

@@ -2,19 +2,24 @@
 
 A shard applies records; a follower only sees what they are about and then works from the features.
 It needs no state but its positions and must bear seeing records twice. Bad records are the shards'
-to set aside; here they are passed over.
+to set aside; here they are passed over, and so are those of users who were erased since.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from streams.erasure.erased_users import NOBODY, ErasedUsers, stay
 from streams.log.codec import Codec
 from streams.log.ports import LogReader, Partition
 from streams.shards.checkpoints import Checkpoint, Checkpoints, Progress
+
+ERASED_AGE_S = 2.0
+"""How long a follower goes by the erased users that it knows of."""
 
 Positions = Mapping[Partition, int]
 Start = Callable[[LogReader, Sequence[Partition]], Positions]
@@ -67,8 +72,11 @@ class Follower:
         partitions: Sequence[Partition],
         start: Start,
         checkpoints: Checkpoints | None = None,
+        erased: ErasedUsers = NOBODY,
     ) -> None:
         """`checkpoints` keep its own positions, for `save`; without them it saves none."""
+        self._erased = erased
+        self._refreshed_at = float("-inf")
         self._reader = reader
         self._codec = codec
         self._partitions = tuple(partitions)
@@ -87,11 +95,16 @@ class Follower:
 
     def poll(self, timeout_s: float, max_records: int) -> list[Followed]:
         """What has arrived, waiting up to `timeout_s`."""
+        # Before anything is read: what fails here must not lose what was.
+        if time.monotonic() - self._refreshed_at > ERASED_AGE_S:
+            self._erased.refresh()
+            self._refreshed_at = time.monotonic()
         followed = []
         for batch in self._reader.poll(timeout_s, max_records):
-            decoded = self._codec.decode_batch(batch)
+            table = self._codec.decode_batch(batch).table
+            table = table.filter(pa.array(stay(table, self._erased)))
             self._positions[batch.partition] = batch.next_offset
-            followed.append(Followed(batch.partition, decoded.table, batch.next_offset))
+            followed.append(Followed(batch.partition, table, batch.next_offset))
         return followed
 
     def save(self) -> None:

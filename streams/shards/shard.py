@@ -29,7 +29,6 @@ from streams.shards.checkpoints import NO_KEYS, Checkpoint, Checkpoints, Progres
 from streams.shards.freshness import Freshness, youngest_s
 from streams.shards.handlers.port import Arrivals, Handler
 from streams.shards.log_changes import gone_back, in_topic, new_epoch, without_lost
-from streams.shards.state_files import USER_KEY
 
 logger = logging.getLogger(__name__)
 
@@ -259,8 +258,6 @@ class Shard:
 def without_erased(arrivals: Arrivals, erased: ErasedUsers) -> Arrivals:
     """The records but those of users who were erased up to a later time."""
     table = arrivals.table
-    if USER_KEY not in table.column_names or not len(erased.hashes()):
-        return arrivals
     stays = stay(table, erased)
     return arrivals._replace(offsets=arrivals.offsets[stays], table=table.filter(pa.array(stays)))
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from streams.log.codec import item_codec
+from streams.erasure.erased_users import ErasedUsersTable
+from streams.log.codec import event_codec, item_codec
 from streams.log.memory import MemoryLog
 from streams.log.ports import Partition, Topic
 from streams.shards.checkpoints import Checkpoint, Checkpoints, Progress
@@ -134,3 +136,26 @@ def test_a_closed_one_reads_no_more(log: MemoryLog) -> None:
     following.close()
     send(log, P0, "a")
     assert seen(following) == []
+
+
+def test_what_erased_users_did_is_passed_over(log: MemoryLog, tmp_path: Path) -> None:
+    """Up to their erasure, also where that comes while it follows; records of items are no user's.
+
+    A follower that waits for the features of such a user would wait for ever.
+    """
+    log.create_topics([Topic("events", 1)])
+    erased = ErasedUsersTable(tmp_path / "erased")
+    erased.add("ann", 5)
+    theirs = ErasedUsersTable(tmp_path / "erased")
+    partition = Partition("events", 0)
+    following = Follower(log.reader("test"), event_codec(1000), [partition], from_now, None, theirs)
+    for user, time_ms in (("ann", 5), ("bob", 5), ("ann", 6)):
+        event = {"event_id": f"{user}{time_ms}", "user_id": user, "item_id": "i"}
+        value = msgspec.json.encode(event | {"event_type": "view", "event_time_ms": time_ms})
+        log.append(partition, value, user.encode(), ())
+    (polled,) = following.poll(0.0, 100)
+    assert polled.table["event_id"].to_pylist() == ["bob5", "ann6"]
+    assert polled.next_offset == 3
+    items = Follower(log.reader("test"), item_codec(1000), [P0], from_now, None, theirs)
+    send(log, P0, "ann")
+    assert seen(items) == ["ann"]
